@@ -1,0 +1,101 @@
+"""What a program did wrong while it ran: recorded as numbers in the run state, told to people here.
+
+Interpreter and JIT leave the same FAULT struct; this module turns it into one wording for both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from xdpsim.engines.protocol import LoadedProgram
+from xdpsim.helpers.machine import Machine
+from xdpsim.helpers.rows import helper_for
+from xdpsim.isa.disasm import disasm
+from xdpsim.isa.insn import Insn
+from xdpsim.loader.model import Line
+from xdpsim.memory.layout import View
+from xdpsim.memory.structs import FAULT, RUN_STATE
+
+
+class FaultKind(IntEnum):
+    """What the fault word says; NONE is a run without one."""
+
+    NONE = 0
+    ACCESS = 1  # memory outside every region, or read-only
+    CONTEXT = 2  # a context field that does not exist, or not this way
+    ARGUMENT = 3  # a helper argument; `size` holds its number
+    BUDGET = 4
+    CALL_DEPTH = 5
+    STRAY = 6  # execution left the program
+    RAISED = 7  # a Python helper raised
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault: `slot` of the insn in program `program`; `str()` is the sentence for people."""
+
+    kind: FaultKind
+    program: str
+    slot: int
+    insn: str
+    line: Line | None
+    problem: str
+
+    def __str__(self) -> str:
+        place = f" at {self.line.file}:{self.line.line}" if self.line else ""
+        return f"{self.program}: insn {self.slot} ({self.insn}){place}: {self.problem}"
+
+
+def fault_view(run_state: View) -> View:
+    """The FAULT struct inside a run state."""
+    base = RUN_STATE.offset("fault")
+    return View(FAULT, run_state._buffer, run_state._base + base, run_state.address + base)
+
+
+def record_fault(
+    run_state: View, kind: FaultKind, slot: int, address: int = 0, size: int = 0, is_write: bool = False
+) -> None:
+    """Leave a fault in the run state."""
+    view = fault_view(run_state)
+    view.code, view.slot, view.address, view.size, view.is_write = kind, slot, address, size, int(is_write)
+
+
+def read_fault(machine: Machine, program: LoadedProgram) -> Fault:
+    """The fault in the machine's run state, in words; its addresses are described as they are now."""
+    view = fault_view(machine.run_state)
+    kind = FaultKind(view.code)
+    code, slot = program.spec.code, view.slot
+    insn = code[slot] if slot < len(code) else None
+    text = disasm(insn) if insn else "past the end"
+    return Fault(kind, program.spec.name, slot, text, line_at(program, slot), _problem(kind, view, insn, machine, program))
+
+
+def line_at(program: LoadedProgram, slot: int) -> Line | None:
+    """The source line that a slot belongs to."""
+    found = None
+    for line in program.spec.lines:
+        if line.slot > slot:
+            break
+        found = line
+    return found
+
+
+def _problem(kind: FaultKind, view: View, insn: Insn | None, machine: Machine, program: LoadedProgram) -> str:
+    where = machine.space.describe(view.address, view.size if kind is FaultKind.ACCESS else 1)
+    verb = "writes" if view.is_write else "reads"
+    if kind is FaultKind.ACCESS:
+        denied = ", which is read-only" if view.is_write and machine.space.readable(view.address, view.size) else ""
+        return f"{verb} {view.size} bytes at {where}{denied}"
+    if kind is FaultKind.CONTEXT:
+        return f"{verb} {view.size} bytes at offset {view.address} of the context, where no field allows that"
+    if kind is FaultKind.ARGUMENT and insn is not None:
+        row = helper_for(insn.imm, program.spec.type)
+        name = row.name if row else f"helper {insn.imm}"
+        kind_name = row.args[view.size - 1].value if row else "an argument"
+        return f"argument {view.size} of {name} is {where}: expected {kind_name}"
+    if kind is FaultKind.BUDGET:
+        return f"gave up after {view.address} insns: the program does not seem to end"
+    if kind is FaultKind.CALL_DEPTH:
+        return "calls nest deeper than 8 frames"
+    return "execution left the program" if kind is FaultKind.STRAY else "a helper failed"

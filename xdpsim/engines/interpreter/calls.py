@@ -1,0 +1,103 @@
+"""Calls and returns: helpers (with their arguments checked first), subprograms, tail calls, exit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from xdpsim.bits import M64
+from xdpsim.engines.fault import FaultKind
+from xdpsim.engines.interpreter.cpu import CallFrame, Cpu, Finished, Op, Switched
+from xdpsim.engines.limits import MAX_TAIL_CALLS
+from xdpsim.helpers.checks import check_arguments, kinds_of
+from xdpsim.helpers.map_ops import program_at
+from xdpsim.helpers.rows import Helper
+from xdpsim.isa.insn import Insn
+from xdpsim.memory.native import NativeFunction
+from xdpsim.memory.structs import CALL_FRAMES
+
+
+def call_local(cpu: Cpu, insn: Insn, slot: int) -> Op:
+    """Enter a subprogram: r6 to r9 are kept for the caller, a fresh stack frame is opened."""
+    regs, frames, target, following = cpu.regs, cpu.frames, cpu.target(slot, insn.imm), slot + 1
+
+    def run() -> int:
+        if len(frames) + 1 >= CALL_FRAMES:
+            raise cpu.fault(FaultKind.CALL_DEPTH, slot)
+        assert cpu.program is not None
+        frames.append(CallFrame(cpu.program, following, regs[6:10]))
+        cpu.open_stack_frame()
+        return target
+
+    return run
+
+
+def exit_(cpu: Cpu, insn: Insn, slot: int) -> Op:
+    """Return to the caller, or end the program."""
+    regs, frames = cpu.regs, cpu.frames
+
+    def run() -> int:
+        if not frames:
+            raise Finished
+        frame = frames.pop()
+        regs[6:10] = frame.saved
+        cpu.close_stack_frame()
+        if frame.program is not cpu.program:
+            raise Switched(frame.program, frame.slot)
+        return frame.slot
+
+    return run
+
+
+def call_helper(cpu: Cpu, row: Helper, slot: int) -> Op:
+    """Check the arguments by the row's kinds, call the body, let the packet piece follow."""
+    regs, arity, following, moves_packet = cpu.regs, row.arity, slot + 1, row.moves_packet
+    check = _checker(cpu, row, slot)
+    assert row.body is not None
+    if isinstance(row.body, NativeFunction):
+        body: Callable[..., int] = partial(row.body.bound(), cpu.machine.run_state.address)
+    else:
+        body = partial(row.body, cpu.machine)
+
+    def run() -> int:
+        check()
+        regs[0] = body(*regs[1 : arity + 1]) & M64
+        if moves_packet:
+            cpu.refresh_packet()
+        return following
+
+    return run
+
+
+def tail_call(cpu: Cpu, row: Helper, slot: int) -> Op:
+    """Jump into the program that the prog array holds; without one, or after 33 hops, go on behind the call."""
+    regs, following, machine, state = cpu.regs, slot + 1, cpu.machine, cpu.machine.run_state
+    check = _checker(cpu, row, slot)
+
+    def run() -> int:
+        check()
+        number = program_at(regs[2], regs[3])
+        target = machine.runner(number) if number and state.tail_calls < MAX_TAIL_CALLS else None
+        if target is None:
+            regs[0] = 0
+            return following
+        state.tail_calls += 1
+        regs[1] = cpu.context_address
+        raise Switched(target, 0)
+
+    return run
+
+
+def _checker(cpu: Cpu, row: Helper, slot: int) -> Callable[[], None]:
+    """Raises a fault when an argument is not what the row says."""
+    kinds, regs = kinds_of(row), cpu.regs
+    if not kinds:
+        return lambda: None
+    check = partial(check_arguments.bound(), cpu.machine.run_state.address, kinds)
+
+    def run() -> None:
+        bad = check(*regs[1:6])
+        if bad:
+            raise cpu.fault(FaultKind.ARGUMENT, slot, regs[bad], bad)
+
+    return run

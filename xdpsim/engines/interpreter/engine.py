@@ -1,0 +1,155 @@
+"""The reference engine: one small operation per instruction, every access checked, any insn observable.
+
+A program becomes a list of closures, one per slot, each returning the slot to go on at. Nothing of a program's own
+doing raises out of `run_batch`: it ends as a fault in the run state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from xdpsim.engines.fault import FaultKind
+from xdpsim.engines.interpreter import access, alu, calls
+from xdpsim.engines.interpreter.context import ContextAccess
+from xdpsim.engines.interpreter.cpu import Cpu, Faulted, Finished, Op, Switched
+from xdpsim.engines.limits import DEFAULT_BUDGET
+from xdpsim.engines.protocol import LoadedProgram
+from xdpsim.engines.resolve import check_runnable, helper_row, imm64_value
+from xdpsim.helpers.machine import Machine
+from xdpsim.helpers.rows import Control
+from xdpsim.isa.insn import Insn
+from xdpsim.isa.rows import Family
+from xdpsim.memory.batch import Batch, Stop
+from xdpsim.memory.batch_ops import begin_packet, end_packet
+
+Observer = Callable[[LoadedProgram, int], None]
+"""Sees each slot before it is done."""
+
+_PLAIN: dict[Family, Callable[[Cpu, Insn, int], Op]] = {
+    Family.ALU: alu.alu,
+    Family.NEG: alu.neg,
+    Family.MOV: alu.mov,
+    Family.MOVSX: alu.movsx,
+    Family.ENDIAN: alu.endian,
+    Family.JUMP: alu.jump,
+    Family.BRANCH: alu.branch,
+    Family.MAY_GOTO: alu.may_goto,
+    Family.CALL_LOCAL: calls.call_local,
+    Family.EXIT: calls.exit_,
+}
+_ACCESS: dict[Family, Callable[[Cpu, ContextAccess, Insn, int], Op]] = {
+    Family.LOAD: access.load,
+    Family.LOAD_SX: access.load,
+    Family.LOAD_ACQUIRE: access.load,
+    Family.STORE_IMM: access.store,
+    Family.STORE_REG: access.store,
+    Family.STORE_RELEASE: access.store,
+    Family.ATOMIC: access.atomic,
+}
+
+
+class InterpreterEngine:
+    """Runs programs insn by insn. `observer`, when set, sees every slot; it may look at `cpu`."""
+
+    name = "interpreter"
+
+    def __init__(self, machine: Machine, *, budget: int = DEFAULT_BUDGET) -> None:
+        self.machine = machine
+        self.cpu = Cpu(machine)
+        self.budget = budget
+        self.observer: Observer | None = None
+
+    def load(self, program: LoadedProgram) -> InterpretedProgram:
+        """Make a program ready; Unsupported by name for what does not run."""
+        check_runnable(program)
+        return InterpretedProgram(self, program)
+
+
+class InterpretedProgram:
+    """One program as operations."""
+
+    errnos: Mapping[int, int] = {}
+
+    def __init__(self, engine: InterpreterEngine, program: LoadedProgram) -> None:
+        self.engine, self.program = engine, program
+        fields = ContextAccess(engine.cpu, program.spec.type, program.spec.attach_type)
+        engine.cpu.loading_length = len(program.spec.code)
+        self.ops: list[Op] = [
+            self._operation(fields, slot, insn) if insn else self._stray(slot)
+            for slot, insn in enumerate(program.spec.code)
+        ]
+        self.ops.append(self._stray(len(self.ops)))
+
+    def _operation(self, fields: ContextAccess, slot: int, insn: Insn) -> Op:
+        cpu = self.engine.cpu
+        if insn.family in _PLAIN:
+            return _PLAIN[insn.family](cpu, insn, slot)
+        if insn.family in _ACCESS:
+            return _ACCESS[insn.family](cpu, fields, insn, slot)
+        if insn.family is Family.LD_IMM64:
+            return access.ld_imm64(cpu, imm64_value(self.program, slot, insn), insn, slot)
+        row = helper_row(self.program, slot, insn)
+        make = calls.tail_call if row.control is Control.TAIL_CALL else calls.call_helper
+        return make(cpu, row, slot)
+
+    def _stray(self, slot: int) -> Op:
+        def run() -> int:
+            raise self.engine.cpu.fault(FaultKind.STRAY, slot)
+
+        return run
+
+    def run_batch(self, batch: Batch, start: int) -> tuple[int, Stop]:
+        """See engines/protocol.Runner."""
+        machine, cpu = self.engine.machine, self.engine.cpu
+        packet, block, state = cpu.space.packet, machine.pool.block, machine.run_state.address
+        packet.view, packet.base = block.view, block.address
+        for index in range(start, batch.count):
+            begin_packet(state, batch.address, index)
+            cpu.refresh_packet()
+            cpu.enter(self)
+            stop = self._run() if self.engine.observer is None else self._run_observed(self.engine.observer)
+            end_packet(state, batch.address, index, cpu.regs[0])
+            if stop is not Stop.END:
+                return index, stop
+        return batch.count, Stop.END
+
+    def _run(self) -> Stop:
+        """Follow the operations to the end of the program, through tail calls and back."""
+        cpu, state, budget = self.engine.cpu, self.engine.machine.run_state, self.engine.budget
+        ops, slot, count = self.ops, 0, 0
+        try:
+            while True:
+                try:
+                    for count in range(count, budget):
+                        slot = ops[slot]()
+                    raise cpu.fault(FaultKind.BUDGET, slot, budget)
+                except Switched as switch:
+                    cpu.program, slot, count = switch.program, switch.slot, count + 1
+                    ops = switch.program.ops
+        except Finished:
+            return Stop.END
+        except Faulted:
+            return Stop.FAULT
+        finally:
+            state.insns = count + 1
+
+    def _run_observed(self, observer: Observer) -> Stop:
+        """As `_run`, showing each slot to the observer before it is done."""
+        cpu, state, budget = self.engine.cpu, self.engine.machine.run_state, self.engine.budget
+        program, slot, count = self, 0, 0
+        try:
+            while True:
+                try:
+                    for count in range(count, budget):
+                        observer(program.program, slot)
+                        slot = program.ops[slot]()
+                    raise cpu.fault(FaultKind.BUDGET, slot, budget)
+                except Switched as switch:
+                    cpu.program, slot, count = switch.program, switch.slot, count + 1
+                    program = switch.program
+        except Finished:
+            return Stop.END
+        except Faulted:
+            return Stop.FAULT
+        finally:
+            state.insns = count + 1

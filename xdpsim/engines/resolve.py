@@ -1,0 +1,80 @@
+"""What every engine does with a program before it can run: map references become addresses, calls become rows.
+
+Whatever xdpsim cannot run is refused here, by name, with its insn and source line.
+"""
+
+from __future__ import annotations
+
+from xdpsim.engines.contexts import NATIVE_CONTEXTS
+from xdpsim.engines.fault import line_at
+from xdpsim.engines.protocol import LoadedProgram
+from xdpsim.errors import Unsupported
+from xdpsim.helpers.ids import HELPERS_BY_ID
+from xdpsim.helpers.rows import Helper, helper_for
+from xdpsim.isa.disasm import disasm
+from xdpsim.isa.insn import Insn
+from xdpsim.isa.rows import Family
+
+_REFUSED_FAMILIES = {
+    Family.CALL_KFUNC: "calls to kfuncs do not run yet",
+    Family.CALL_REG: "no kernel runs calls through registers",
+    Family.LD_PACKET: "LD_ABS and LD_IND are for tc and socket programs, which do not run yet",
+    Family.ADDR_SPACE_CAST: "arenas do not run yet",
+}
+
+
+def check_runnable(program: LoadedProgram) -> None:
+    """Unsupported, by name, for what no engine of ours can run."""
+    spec = program.spec
+    if spec.unsupported:
+        raise Unsupported(spec.unsupported)
+    if spec.type not in NATIVE_CONTEXTS:
+        kinds = ", ".join(NATIVE_CONTEXTS)
+        raise Unsupported(f"{spec.name}: programs of type {spec.type} do not run yet: expected {kinds}")
+    for slot, insn in enumerate(spec.code):
+        if insn is None:
+            continue
+        if insn.family in _REFUSED_FAMILIES:
+            raise _refusal(program, slot, insn, _REFUSED_FAMILIES[insn.family])
+        if insn.family is Family.CALL_HELPER:
+            helper_row(program, slot, insn)
+        if insn.family is Family.LD_IMM64:
+            imm64_value(program, slot, insn)
+
+
+def jump_target(program_length: int, slot: int, distance: int) -> int:
+    """Where a jump goes; one that leaves the program goes behind its last slot, where engines report a stray."""
+    target = slot + 1 + distance
+    return target if 0 <= target < program_length else program_length
+
+
+def helper_row(program: LoadedProgram, slot: int, insn: Insn) -> Helper:
+    """The row of the helper that `insn` calls."""
+    row = helper_for(insn.imm, program.spec.type)
+    if row is None:
+        known = HELPERS_BY_ID.get(insn.imm)
+        what = f"helper {known.name} does not run yet" if known else f"no Linux up to 6.18 has helper {insn.imm}"
+        raise _refusal(program, slot, insn, what)
+    return row
+
+
+def imm64_value(program: LoadedProgram, slot: int, insn: Insn) -> int:
+    """What LD_IMM64 puts into its register: the constant, or a native address."""
+    if insn.op == "VALUE":
+        return insn.imm64
+    if insn.op in ("MAP_FD", "MAP_IDX", "MAP_VALUE", "MAP_IDX_VALUE"):
+        if not 0 <= insn.imm < len(program.maps):
+            raise _refusal(program, slot, insn, f"there is no map {insn.imm}, only {len(program.maps)}")
+        target = program.maps[insn.imm]
+        if insn.op in ("MAP_FD", "MAP_IDX"):
+            return target.header_address
+        if not target.value_address:
+            raise _refusal(program, slot, insn, f"map {target.spec.name} ({target.spec.type}) has no direct values")
+        return target.value_address + (insn.next_imm & 0xFFFF_FFFF)
+    raise _refusal(program, slot, insn, f"{insn.op.lower()} references do not run yet")
+
+
+def _refusal(program: LoadedProgram, slot: int, insn: Insn, what: str) -> Unsupported:
+    line = line_at(program, slot)
+    place = f" at {line.file}:{line.line}" if line else ""
+    return Unsupported(f"{program.spec.name}: insn {slot} ({disasm(insn)}){place}: {what}")

@@ -1,0 +1,67 @@
+"""Checks a helper's arguments against the address space before its body runs, by the kinds on the helper's row.
+
+Engines call this where no verifier has proven the arguments, so that a wild pointer is a fault and never a dead process.
+"""
+
+from __future__ import annotations
+
+from xdpsim.helpers.rows import Arg, Helper
+from xdpsim.maps.header import MAP
+from xdpsim.memory.native import native
+from xdpsim.memory.raw import load32, load64
+from xdpsim.memory.space_ops import is_header, may_access
+from xdpsim.memory.structs import RUN_STATE
+
+_MAP, _CTX, _KEY, _VALUE, _READ, _READ_OR_NULL, _WRITE = 1, 2, 3, 4, 5, 6, 7
+_CODES = {
+    Arg.CONST_MAP_PTR: _MAP,
+    Arg.CTX: _CTX,
+    Arg.MAP_KEY: _KEY,
+    Arg.MAP_VALUE: _VALUE,
+    Arg.MEM: _READ,
+    Arg.MEM_OR_NULL: _READ_OR_NULL,
+    Arg.UNINIT_MEM: _WRITE,
+}
+_CONTEXT = RUN_STATE.offset("context")
+_KEY_SIZE, _VALUE_SIZE = MAP.offset("key_size"), MAP.offset("value_size")
+_MAX_SIZE = 1 << 29
+"""BPF_MAX_VAR_SIZ: no memory argument is longer."""
+
+
+def kinds_of(row: Helper) -> int:
+    """The row's argument kinds as four bits each, the first argument lowest; 0 when nothing needs a check."""
+    return sum(_CODES.get(kind, 0) << 4 * index for index, kind in enumerate(row.args))
+
+
+@native
+def check_argument(rs: int, kind: int, value: int, size: int, map_: int) -> int:
+    """1 when `value` may be passed as an argument of that kind; `size` is the argument behind it."""
+    if kind == _MAP:
+        return is_header(rs, value)
+    if kind == _CTX:
+        return 1 if value == load64(rs + _CONTEXT) else 0
+    if kind == _KEY:
+        return may_access(rs, value, load32(map_ + _KEY_SIZE), 0)
+    if kind == _VALUE:
+        return may_access(rs, value, load32(map_ + _VALUE_SIZE), 0)
+    if size > _MAX_SIZE:
+        return 0
+    if size == 0:
+        return 1
+    return may_access(rs, value, size, 1 if kind == _WRITE else 0)
+
+
+@native
+def check_arguments(rs: int, kinds: int, r1: int, r2: int, r3: int, r4: int, r5: int) -> int:
+    """0 when all arguments may be passed, else the number of the first that may not."""
+    if kinds & 15 and check_argument(rs, kinds & 15, r1, r2, 0) == 0:
+        return 1
+    if (kinds >> 4) & 15 and check_argument(rs, (kinds >> 4) & 15, r2, r3, r1) == 0:
+        return 2
+    if (kinds >> 8) & 15 and check_argument(rs, (kinds >> 8) & 15, r3, r4, r1) == 0:
+        return 3
+    if (kinds >> 12) & 15 and check_argument(rs, (kinds >> 12) & 15, r4, r5, r1) == 0:
+        return 4
+    if (kinds >> 16) & 15 and check_argument(rs, (kinds >> 16) & 15, r5, 0, r1) == 0:
+        return 5
+    return 0

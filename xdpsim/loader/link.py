@@ -1,0 +1,80 @@
+"""A program out of the functions that it reaches: its main function first, each other once, calls made to fit.
+
+Follows bpf_object__reloc_code() of libbpf: a function is appended when the walk first meets a call of it, then walked
+itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from xdpsim.errors import InputError
+from xdpsim.isa.insn import Code, Insn
+from xdpsim.loader.functions import MAX_SLOTS, Function, Reader
+
+MAX_ALL_SLOTS = 8 << 20  # of all programs of an object: shared functions multiply
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A function and the slot of the program where it starts."""
+
+    function: Function
+    slot: int
+
+
+@dataclass(frozen=True)
+class Linked:
+    """A whole program. `blocked` is why it cannot run: slot (of the program) and reason, in order."""
+
+    code: Code
+    functions: tuple[Placed, ...]
+    blocked: tuple[tuple[int, str], ...]
+
+
+class Linker:
+    """Links programs of one object and keeps count of what they take together."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self.all_slots = 0
+
+    def link(self, main: Function) -> Linked:
+        """`main` with all that it reaches; InputError when that is too large."""
+        starts = self._place(main)
+        code: list[Insn | None] = []
+        blocked: list[tuple[int, str]] = []
+        for function, start in starts.items():
+            body = self.reader.body(function)
+            blocked.extend((start + slot, why) for slot, why in body.blocked)
+            code.extend(body.code)
+            for reference in body.references:
+                insn = code[start + reference.slot] if body.code else None
+                if reference.function is not None and insn is not None:
+                    distance = starts[reference.function] - (start + reference.slot) - 1
+                    code[start + reference.slot] = replace(insn, imm=distance)
+        placed = tuple(Placed(function, start) for function, start in starts.items())
+        unread = any(not self.reader.body(function).code for function in starts)
+        return Linked(() if unread else tuple(code), placed, tuple(sorted(blocked)))
+
+    def _place(self, main: Function) -> dict[Function, int]:
+        """Start slots in libbpf's order: depth first, in the order of the calls."""
+        starts, end = {main: 0}, main.slots
+        walk = [iter(self.reader.body(main).references)]
+        while walk:
+            reference = next(walk[-1], None)
+            if reference is None:
+                walk.pop()
+                continue
+            target = reference.function
+            if target is None or target in starts:
+                continue
+            starts[target] = end
+            end += target.slots
+            if end > MAX_SLOTS:
+                raise InputError(f"{main.name}: more than {MAX_SLOTS} insns with the functions that it calls")
+            walk.append(iter(self.reader.body(target).references))
+        self.all_slots += end
+        if self.all_slots > MAX_ALL_SLOTS:
+            raise InputError(f"{main.name}: the programs so far take {self.all_slots} insns, expected {MAX_ALL_SLOTS}")
+        return starts

@@ -1,0 +1,74 @@
+"""The native face of a map: the struct that a program's map pointer points to, and the errno words operations return.
+
+Operations come first, so that a helper is one load and one call; what follows is what compiled code and the
+operations read. Which storage fields mean what is said where a type is built.
+"""
+
+from __future__ import annotations
+
+from xdpsim.bits import M64
+from xdpsim.memory.layout import U32, U64, Struct
+
+MAP = Struct(
+    "map",
+    # Operations, as addresses of native functions.
+    ("lookup", U64),  # (rs, map, key) -> address of the value or 0
+    ("update", U64),  # (rs, map, key, value, flags) -> 0 or -errno; a program's view
+    ("delete", U64),  # (rs, map, key) -> 0 or -errno
+    ("push", U64),  # (rs, map, value, flags) -> 0 or -errno
+    ("pop", U64),  # (rs, map, value) -> 0 or -errno
+    ("peek", U64),  # (rs, map, value) -> 0 or -errno
+    ("next_key", U64),  # (rs, map, key or 0, room for a key) -> 0 or -errno
+    # What the map is.
+    ("type", U32),
+    ("key_size", U32),
+    ("value_size", U32),
+    ("max_entries", U32),
+    ("flags", U32),
+    ("cpus", U32),
+    ("number", U32),
+    ("count", U32),  # elements now, where the type counts them
+    ("has_lock", U32),  # the value holds a bpf_spin_lock
+    ("data_size", U32),  # LPM_TRIE: bytes of data in a key
+    ("redirect_flags", U64),  # what bpf_redirect_map takes besides the verdict
+    ("special", U64),  # address of the value's locks, timers ... (special.py), 0 without
+    # Values: CPU c's copy of value n lies at values + c * cpu_stride + n * value_stride.
+    ("values", U64),
+    ("value_stride", U64),
+    ("cpu_stride", U64),  # 0 unless the type is per CPU
+    # Storage of linked nodes: node n lies at nodes + n * node_stride.
+    ("buckets", U64),
+    ("bucket_mask", U64),
+    ("nodes", U64),
+    ("node_stride", U64),
+    ("nodes_used", U64),  # nodes from here on were never used
+    ("free", U64),  # first node of the list of free ones, 0 for none
+    ("free_last", U64),
+    ("free_count", U64),
+    ("spares", U64),  # per CPU: address of the node that its next replacement takes
+    ("root", U64),
+    ("locks", U64),  # a lock word per bucket, for live runs on several queues; 0 without
+)
+
+EPERM, ENOENT, E2BIG, ENOMEM, EEXIST, EINVAL, ENOSPC = 1, 2, 7, 12, 17, 22, 28
+EOPNOTSUPP, ENOTSUPP = 95, 524
+ERRNO_NAMES = {
+    EPERM: "EPERM",
+    ENOENT: "ENOENT",
+    E2BIG: "E2BIG",
+    ENOMEM: "ENOMEM",
+    EEXIST: "EEXIST",
+    EINVAL: "EINVAL",
+    ENOSPC: "ENOSPC",
+    EOPNOTSUPP: "EOPNOTSUPP",
+    ENOTSUPP: "ENOTSUPP",
+}
+
+NEG_EPERM = -EPERM & M64
+NEG_ENOENT = -ENOENT & M64
+NEG_E2BIG = -E2BIG & M64
+NEG_ENOMEM = -ENOMEM & M64
+NEG_EEXIST = -EEXIST & M64
+NEG_EINVAL = -EINVAL & M64
+NEG_ENOSPC = -ENOSPC & M64
+NEG_EOPNOTSUPP = -EOPNOTSUPP & M64

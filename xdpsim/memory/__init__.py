@@ -1,0 +1,3 @@
+"""Native memory and the native runtime. Importing it installs the runtime as the linker of `@native` functions."""
+
+from xdpsim.memory import runtime as runtime

@@ -1,0 +1,84 @@
+"""The user's private cache of compiled code: entries are checksummed, written in one step, and never a stranger's."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from xdpsim.errors import InputError
+
+_DIGEST_BYTES = 32
+
+
+@cache
+def cache_dir() -> Path:
+    """A directory that only this user can write: XDPSIM_CACHE_DIR, the system's place for caches, or a private one.
+
+    Compiled code is loaded from it, so a directory that belongs to somebody else, or that others may write, is refused
+    when it was named by the user and passed over otherwise.
+    """
+    named = os.environ.get("XDPSIM_CACHE_DIR")
+    if named:
+        problem = _prepare(Path(named))
+        if problem:
+            raise InputError(f"XDPSIM_CACHE_DIR={named}: {problem}", hint="name a directory of your own with mode 0700")
+        return Path(named)
+    usual = _usual_place()
+    if not _prepare(usual):
+        return usual
+    return Path(tempfile.mkdtemp(prefix="xdpsim-cache-"))
+
+
+def _usual_place() -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", str(Path.home()))) / "xdpsim" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "xdpsim"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xdpsim"
+
+
+def _prepare(path: Path) -> str:
+    """Make the directory; what is wrong with it, or nothing."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        about = path.stat()
+    except OSError as err:
+        return f"cannot be used: {err.strerror}"
+    if not os.access(path, os.W_OK | os.X_OK):
+        return "is not writable"
+    if sys.platform == "win32":
+        return ""
+    if about.st_uid != os.geteuid():
+        return f"belongs to user {about.st_uid}, not to you ({os.geteuid()})"
+    return f"may be written by others (mode {about.st_mode & 0o777:03o})" if about.st_mode & 0o022 else ""
+
+
+def read_checked(path: Path) -> bytes | None:
+    """The entry's content; None when it is missing, foreign or damaged, so that the caller builds it anew."""
+    try:
+        with path.open("rb") as file:
+            if sys.platform != "win32" and os.fstat(file.fileno()).st_uid != os.geteuid():
+                return None
+            data = file.read()
+    except OSError:
+        return None
+    digest, content = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+    return content if hashlib.sha256(content).digest() == digest else None
+
+
+def write_checked(path: Path, content: bytes) -> None:
+    """Store an entry in one step: a reader at the same time sees the old one or the new one, never half of it.
+
+    A full disk loses the cache entry, not the run.
+    """
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(hashlib.sha256(content).digest() + content)
+        os.replace(temporary, path)
+    except OSError:
+        return

@@ -1,0 +1,27 @@
+"""The modules that hold runtime functions: what the build compiles and what the staleness check hashes.
+
+They are named as text because they lie in higher layers; only the build imports them through this list, and a test
+shows that it is complete.
+"""
+
+from __future__ import annotations
+
+NATIVE_MODULES: tuple[str, ...] = (
+    "xdpsim.helpers.checks",
+    "xdpsim.helpers.checksum",
+    "xdpsim.helpers.map_ops",
+    "xdpsim.helpers.redirect",
+    "xdpsim.helpers.world",
+    "xdpsim.helpers.xdp_packet",
+    "xdpsim.maps.array",
+    "xdpsim.maps.hash",
+    "xdpsim.maps.hash_nodes",
+    "xdpsim.maps.header",
+    "xdpsim.maps.lpm",
+    "xdpsim.maps.lpm_nodes",
+    "xdpsim.maps.percpu_hash",
+    "xdpsim.maps.references",
+    "xdpsim.maps.special",
+    "xdpsim.memory.batch_ops",
+    "xdpsim.memory.space_ops",
+)

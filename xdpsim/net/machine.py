@@ -1,0 +1,96 @@
+"""The emulated machine: one place that holds memory, maps, programs, clock and events, as engines and helpers see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from xdpsim.btf.types import Btf
+from xdpsim.engines.protocol import LoadedProgram
+from xdpsim.loader.model import ProgramSpec
+from xdpsim.maps.map import Map, create_map
+from xdpsim.maps.spec import MapSpec
+from xdpsim.memory.arena import Block
+from xdpsim.memory.batch import DEFAULT_BATCH
+from xdpsim.memory.layout import View
+from xdpsim.memory.pool import FramePool
+from xdpsim.memory.space import AddressSpace
+from xdpsim.memory.structs import MAX_FRAGS, RUN_STATE
+from xdpsim.net.clock import VirtualClock
+
+if TYPE_CHECKING:
+    from xdpsim.helpers.machine import Machine
+
+SEED_MIX = 0x9E3779B97F4A7C15
+"""Spreads small seeds over the generator's 64 bits; its state must never be 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that a program told user space while it ran: kind "trace" holds text."""
+
+    kind: str
+    data: object
+    packet: int = 0
+    """Index of the packet in its batch."""
+
+
+class EmulatedMachine:
+    """One emulated machine; implements helpers/machine.Machine."""
+
+    def __init__(self, *, cpus: int, seed: int) -> None:
+        self._block = Block(RUN_STATE.size, "run state")
+        self.run_state = View(RUN_STATE, self._block.view, 0, self._block.address)
+        self.run_state.cpus = cpus
+        self.run_state.random = ((seed + 1) * SEED_MIX) % (1 << 64) or SEED_MIX
+        self.run_state.context = self._block.address + RUN_STATE.offset("xdp")
+        self.cpus = cpus
+        self.space = AddressSpace(self.run_state)
+        self.pool = FramePool(DEFAULT_BATCH * 2 + MAX_FRAGS + 1)
+        self.clock = VirtualClock()
+        self.events: list[Event] = []
+        self.programs: list[LoadedProgram] = []
+        self._maps: dict[int, Map] = {}
+        self._load_runner: Callable[[int], Any] = lambda number: None
+
+    def add_map(self, spec: MapSpec) -> Map:
+        """Create a map and let programs reach it."""
+        made = create_map(spec, cpus=self.cpus, number=len(self._maps) + 1)
+        for region in made.regions:
+            self.space.add(region)
+        self._maps[made.header_address] = made
+        return made
+
+    def add_program(self, spec: ProgramSpec, maps: tuple[Map, ...], btf: Btf | None) -> LoadedProgram:
+        """Give a program its number; numbers start at 1, so that 0 is an empty slot of a prog array."""
+        program = LoadedProgram(spec, maps, btf, len(self.programs) + 1)
+        self.programs.append(program)
+        return program
+
+    def map_at(self, address: int) -> Map | None:
+        """The map whose native header lies at `address`."""
+        return self._maps.get(address)
+
+    def set_runner_source(self, load: Callable[[int], Any]) -> None:
+        """Say who turns a program's number into what the running engine runs."""
+        self._load_runner = load
+
+    def runner(self, number: int) -> Any:
+        """The running engine's form of program `number`; None when there is no such program."""
+        return self._load_runner(number) if 0 < number <= len(self.programs) else None
+
+    def emit(self, kind: str, data: object) -> None:
+        """Record an event of the packet that is running."""
+        self.events.append(Event(kind, data, self.run_state.packet))
+
+    def take_events(self) -> list[Event]:
+        """The events since the last call."""
+        taken, self.events = self.events, []
+        return taken
+
+
+if TYPE_CHECKING:
+
+    def _is_a_machine(machine: EmulatedMachine) -> Machine:
+        return machine

@@ -1,0 +1,94 @@
+"""Programs and objects as users hold them: `obj["name"]`, `obj.maps`, `prog.run(packet)`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from xdpsim.engines.protocol import LoadedProgram, Runner
+from xdpsim.errors import InputError
+from xdpsim.frames.build import to_bytes
+from xdpsim.frames.record import Record
+from xdpsim.loader.model import Object, ProgramSpec
+from xdpsim.maps.map import Map
+from xdpsim.memory.batch import DEFAULT_BATCH
+from xdpsim.net.datapath import Result, XdpHook, refusal
+from xdpsim.sim.outcome import Outcome, outcome_of
+
+if TYPE_CHECKING:
+    from xdpsim.sim.sim import Sim
+
+
+class Program:
+    """One program, ready to run. `spec` is what the object file says of it."""
+
+    def __init__(self, sim: Sim, loaded: LoadedProgram, runner: Runner) -> None:
+        self._sim, self._loaded, self._runner = sim, loaded, runner
+
+    @property
+    def spec(self) -> ProgramSpec:
+        """Name, section, type, instructions, source lines."""
+        return self._loaded.spec
+
+    @property
+    def name(self) -> str:
+        """The program's name: that of its main function."""
+        return self._loaded.spec.name
+
+    @property
+    def number(self) -> int:
+        """What a prog array holds for this program."""
+        return self._loaded.number
+
+    def __repr__(self) -> str:
+        return f"<xdpsim program {self.name} ({self.spec.type})>"
+
+    def run(self, packet: object, *, time_ns: int | None = None) -> Outcome:
+        """Run once on `packet` (bytes or a scapy packet), as BPF_PROG_TEST_RUN does, and say what happened.
+
+        `time_ns` is the packet's time in nanoseconds since 1970; without it virtual time goes on by a microsecond. A
+        packet below 14 or above 73,152 bytes is an InputError where BPF_PROG_TEST_RUN answers EINVAL.
+        """
+        data = to_bytes(packet)
+        problem = refusal(data)
+        if problem:
+            raise InputError(f"a packet of {len(data)} bytes is {problem}", hint="BPF_PROG_TEST_RUN answers EINVAL")
+        hook = XdpHook(self._sim.machine, self._loaded, self._runner, 1)
+        (result,) = hook.run([Record(1, time_ns, data, len(data))])
+        if result.error:
+            raise InputError(f"a packet of {len(data)} bytes: {result.error}")
+        return outcome_of(result)
+
+    def hook(self, batch_size: int = DEFAULT_BATCH) -> XdpHook:
+        """An XDP hook with this program, for many packets: iterate `hook.run(records)`, then read `hook.totals`."""
+        return XdpHook(self._sim.machine, self._loaded, self._runner, batch_size)
+
+    def replay(self, records: Iterable[Record], *, batch_size: int = DEFAULT_BATCH) -> Iterator[Result]:
+        """Run on every record of a capture, in order."""
+        return self.hook(batch_size).run(records)
+
+
+class LoadedObject(Mapping[str, Program]):
+    """A loaded object file: its programs by name, and its maps. Programs are made ready when they are first taken."""
+
+    def __init__(self, sim: Sim, source: Object, maps: dict[str, Map], programs: dict[str, LoadedProgram]) -> None:
+        self._sim, self.source, self.maps, self._programs = sim, source, maps, programs
+
+    def __getitem__(self, name: str) -> Program:
+        """The program of that name; Unsupported or Rejected when it cannot, or may not, run; KeyError without one."""
+        if name not in self._programs:
+            known = ", ".join(self._programs) or "none"
+            raise KeyError(f"{self.source.name} has no program {name}: it has {known}")
+        return self._sim.take(self._programs[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._programs)
+
+    def __len__(self) -> int:
+        return len(self._programs)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._programs
+
+    def __repr__(self) -> str:
+        return f"<xdpsim object {self.source.name}: {', '.join(self._programs)}>"

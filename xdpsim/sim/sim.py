@@ -1,0 +1,148 @@
+"""The public API: one emulated machine, objects loaded into it, programs taken from them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import BinaryIO
+
+from xdpsim.engines.interpreter.engine import InterpreterEngine
+from xdpsim.engines.jit.engine import JitEngine
+from xdpsim.engines.kernel.engine import KernelEngine
+from xdpsim.engines.protocol import Engine, LoadedProgram, Runner
+from xdpsim.errors import InputError, Unsupported
+from xdpsim.helpers import all as all_helpers
+from xdpsim.isa.asm import assemble
+from xdpsim.isa.decode import decode
+from xdpsim.isa.insn import Code
+from xdpsim.loader.load import load_object
+from xdpsim.loader.model import Object, ProgramSpec, Subprogram
+from xdpsim.maps.spec import MapSpec
+from xdpsim.maps.types import MAP_TYPES
+from xdpsim.net.machine import EmulatedMachine
+from xdpsim.progtypes.rows import PROG_TYPES
+from xdpsim.sim.program import LoadedObject, Program
+from xdpsim.versions import DEFAULT, Linux
+
+ENGINES = {engine.name: engine for engine in (InterpreterEngine, JitEngine, KernelEngine)}
+HELPER_MODULES = all_helpers.MODULES
+MAX_CPUS = 256
+
+
+class Sim:
+    """An emulated Linux machine that programs run on.
+
+    `seed` starts the random generator, `cpus` is the number of possible CPUs (1 to 256; packets run on CPU 0), `engine` is
+    "interpreter", "jit" or "kernel" (BPF_PROG_TEST_RUN of the running kernel), `linux` the version to behave as.
+    """
+
+    def __init__(
+        self, *, seed: int = 0, engine: str = "interpreter", verify: bool = False, cpus: int = 2, linux: str = DEFAULT
+    ) -> None:
+        if verify:
+            raise Unsupported("verify=True: the verifier does not stand yet", hint="use engine='kernel' for Linux's own")
+        if engine not in ENGINES:
+            raise InputError(f"engine {engine!r}: expected {', '.join(ENGINES)}")
+        if not 1 <= cpus <= MAX_CPUS:
+            raise InputError(f"cpus={cpus}: expected 1 to {MAX_CPUS}")
+        self.linux = Linux(linux)
+        self.machine = EmulatedMachine(cpus=cpus, seed=seed)
+        self.machine.set_runner_source(self._runner_of)
+        self.engine: Engine = ENGINES[engine](self.machine)
+        self._runners: dict[int, Runner] = {}
+
+    def __enter__(self) -> Sim:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def load(
+        self, source: str | os.PathLike[str] | bytes | BinaryIO, *, name: str = "", strict: bool = False
+    ) -> LoadedObject:
+        """Load an object file from a path, bytes or a binary file; InputError when it is no usable object.
+
+        A program that cannot run spoils nothing until it is taken; with `strict` every program is taken at once.
+        """
+        data, found_name = _read_object(source)
+        parsed = load_object(data, name or found_name)
+        loaded = self._place(parsed)
+        if strict:
+            for program in loaded:
+                loaded[program]
+        return loaded
+
+    def load_insns(
+        self,
+        code: bytes | str | Code,
+        type: str,
+        *,
+        maps: Sequence[Mapping[str, object] | MapSpec] = (),
+        attach_type: int = 0,
+        licence: str = "GPL",
+        name: str = "insns",
+    ) -> Program:
+        """A program from raw instructions, assembler text or decoded insns.
+
+        `type` is the kernel's word, "XDP" for instance. In LD_IMM64 with src 1 or 2 the imm is an index into `maps`, each of
+        which is given as {"type": "HASH", "key_size": 4, "value_size": 8, "max_entries": 16}.
+        """
+        if type not in PROG_TYPES:
+            raise InputError(f"program type {type!r}: expected one of {', '.join(PROG_TYPES)}")
+        decoded = assemble(code) if isinstance(code, str) else decode(code) if isinstance(code, bytes) else code
+        specs = tuple(_map_spec(given, index) for index, given in enumerate(maps))
+        spec = ProgramSpec(name, type.lower(), type, attach_type, decoded, (Subprogram(name, 0),), (), licence)
+        return self._place(Object(name, {name: spec}, specs, None, licence))[name]
+
+    def _place(self, parsed: Object) -> LoadedObject:
+        """Make the object's maps and give its programs their numbers."""
+        maps = tuple(self.machine.add_map(spec) for spec in parsed.maps)
+        programs = {n: self.machine.add_program(spec, maps, parsed.btf) for n, spec in parsed.programs.items()}
+        for map_name, entries in parsed.map_values.items():
+            target = next(made for made in maps if made.spec.name == map_name)
+            for key, program_name in entries.items():
+                target[key] = programs[program_name].number
+        return LoadedObject(self, parsed, {made.spec.name: made for made in maps}, programs)
+
+    def take(self, loaded: LoadedProgram) -> Program:
+        """Make a program ready; it stays ready."""
+        return Program(self, loaded, self._runner_of(loaded.number))
+
+    def _runner_of(self, number: int) -> Runner:
+        runner = self._runners.get(number)
+        if runner is None:
+            runner = self._runners[number] = self.engine.load(self.machine.programs[number - 1])
+        return runner
+
+
+def _read_object(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[bytes, str]:
+    if isinstance(source, bytes):
+        return source, "object"
+    if isinstance(source, (str, os.PathLike)):
+        try:
+            with open(source, "rb") as file:
+                return file.read(), os.path.basename(os.fspath(source))
+        except OSError as err:
+            raise InputError(f"{os.fspath(source)}: {err.strerror}") from err
+    return source.read(), os.path.basename(str(getattr(source, "name", "object")))
+
+
+_MAP_FIELDS = {"type", "key_size", "value_size", "max_entries", "flags", "name"}
+
+
+def _map_spec(given: Mapping[str, object] | MapSpec, index: int) -> MapSpec:
+    if isinstance(given, MapSpec):
+        return given
+    unknown = set(given) - _MAP_FIELDS
+    if unknown:
+        raise InputError(f"maps[{index}]: unknown {', '.join(sorted(unknown))}: expected {', '.join(sorted(_MAP_FIELDS))}")
+    map_type = str(given.get("type", ""))
+    if map_type not in MAP_TYPES:
+        raise InputError(f"maps[{index}].type is {map_type!r}: expected a map type such as HASH or ARRAY")
+    numbers = {}
+    for field in ("key_size", "value_size", "max_entries", "flags"):
+        value = given.get(field, 0)
+        if not isinstance(value, int) or not 0 <= value <= 0xFFFF_FFFF:
+            raise InputError(f"maps[{index}].{field} is {value!r}: expected a number from 0 to 4294967295")
+        numbers[field] = value
+    return MapSpec(str(given.get("name", f"map{index}")), map_type, **numbers)

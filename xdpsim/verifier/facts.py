@@ -1,0 +1,145 @@
+"""What engines may build on without a full verification: which loads read the context, which map a call is given.
+
+A forward data flow over the whole program: it follows context pointers and map pointers through registers, through
+8-byte spills to the stack and into subprograms. What it says holds on every path; what it cannot follow it leaves out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from xdpsim.isa.insn import Code, Insn
+from xdpsim.isa.rows import Family
+from xdpsim.verifier.cfg import STRAY, call_target, successors
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """A pointer that is known: `kind` is "ctx", "stack" or "map", `offset` its distance in bytes, `map` an index."""
+
+    kind: str
+    offset: int = 0
+    map: int = 0
+
+
+@dataclass(frozen=True)
+class Facts:
+    """By slot: the context offset of each load or store through the context, the index of each call's map."""
+
+    context_offsets: dict[int, int] = field(default_factory=dict)
+    call_maps: dict[int, int] = field(default_factory=dict)
+    stack_bytes: int = 0
+    """How far below r10 the program may reach: the lowest constant offset that it forms."""
+
+
+Values = dict[int | tuple[str, int], Pointer]
+"""Known pointers by register number, and by ("stack", offset) for spilled ones."""
+
+
+def find_facts(code: Code) -> Facts:
+    """Run the data flow to its fixed point."""
+    states: dict[int, Values] = {0: {1: Pointer("ctx"), 10: Pointer("stack")}}
+    left = [0] if code else []
+    while left:
+        slot = left.pop()
+        insn = code[slot]
+        if insn is None:
+            continue
+        after = _step(insn, states[slot])
+        targets = [(target, after) for target in successors(code, slot)]
+        if insn.family is Family.CALL_LOCAL:
+            arguments: Values = {r: p for r in range(1, 6) if (p := states[slot].get(r)) and p.kind != "stack"}
+            targets.append((call_target(code, slot, insn), {**arguments, 10: Pointer("stack")}))
+        for target, values in targets:
+            if target != STRAY and _merge(states, target, values):
+                left.append(target)
+    return _collect(code, states)
+
+
+def _merge(states: dict[int, Values], slot: int, values: Values) -> bool:
+    """Keep only what all ways to `slot` agree on; whether that changed anything."""
+    old = states.get(slot)
+    if old is None:
+        states[slot] = dict(values)
+        return True
+    kept = {place: pointer for place, pointer in old.items() if values.get(place) == pointer}
+    states[slot] = kept
+    return len(kept) != len(old)
+
+
+def _step(insn: Insn, before: Values) -> Values:
+    values = dict(before)
+    family, dst = insn.family, insn.dst
+    source = before.get(insn.src)
+    if family is Family.MOV and insn.bits == 64 and insn.uses_reg:
+        _assign(values, dst, source)
+    elif family is Family.ALU and insn.op == "add" and insn.bits == 64 and not insn.uses_reg and dst in before:
+        _assign(values, dst, replace(before[dst], offset=before[dst].offset + insn.imm))
+    elif family is Family.LD_IMM64:
+        is_map = insn.op in ("MAP_FD", "MAP_IDX")
+        _assign(values, dst, Pointer("map", map=insn.imm) if is_map else None)
+    elif family is Family.LOAD and source and source.kind == "stack" and insn.width == 8:
+        _assign(values, dst, before.get(("stack", source.offset + insn.off)))
+    elif family is Family.STORE_REG or family is Family.STORE_IMM or family is Family.STORE_RELEASE:
+        _spill(values, insn, before.get(dst), source)
+    elif family in (Family.CALL_HELPER, Family.CALL_LOCAL, Family.CALL_KFUNC):
+        for place in [place for place in values if place in range(6) or isinstance(place, tuple)]:
+            if not isinstance(place, tuple) or _stack_escaped(before):
+                del values[place]
+    elif family is Family.ATOMIC:
+        _assign(values, insn.src, None)
+        _assign(values, 0, None)
+        _forget_stack(values)
+    elif family not in (Family.BRANCH, Family.JUMP, Family.MAY_GOTO, Family.EXIT):
+        _assign(values, dst, None)
+    return values
+
+
+def _assign(values: Values, register: int, pointer: Pointer | None) -> None:
+    if pointer is None:
+        values.pop(register, None)
+    else:
+        values[register] = pointer
+
+
+def _spill(values: Values, insn: Insn, target: Pointer | None, source: Pointer | None) -> None:
+    """A store: forget the spills that it may overwrite, remember a pointer stored whole."""
+    if target is None or target.kind != "stack":
+        if target is None:
+            _forget_stack(values)
+        return
+    at = target.offset + insn.off
+    for place in [place for place in values if isinstance(place, tuple) and at - 8 < place[1] < at + insn.width]:
+        del values[place]
+    if insn.family is Family.STORE_REG and insn.width == 8 and source:
+        values["stack", at] = source
+
+
+def _forget_stack(values: Values) -> None:
+    for place in [place for place in values if isinstance(place, tuple)]:
+        del values[place]
+
+
+def _stack_escaped(before: Values) -> bool:
+    """Whether a call gets a stack pointer, through which it may overwrite spills."""
+    return any(before[r].kind == "stack" for r in range(1, 6) if r in before)
+
+
+def _collect(code: Code, states: dict[int, Values]) -> Facts:
+    facts: dict[str, dict[int, int]] = {"context": {}, "maps": {}}
+    lowest = 0
+    for slot, values in states.items():
+        insn = code[slot]
+        if insn is None:
+            continue
+        for pointer in values.values():
+            lowest = min(lowest, pointer.offset if pointer.kind == "stack" else 0)
+        if insn.family is Family.CALL_HELPER and (given := values.get(1)) and given.kind == "map":
+            facts["maps"][slot] = given.map
+        through = values.get(insn.src if insn.family in (Family.LOAD, Family.LOAD_SX, Family.LOAD_ACQUIRE) else insn.dst)
+        if insn.opcode & 7 in (1, 2, 3) and through:
+            if through.kind == "ctx":
+                facts["context"][slot] = through.offset + insn.off
+            elif through.kind == "stack":
+                lowest = min(lowest, through.offset + insn.off)
+    return Facts(facts["context"], facts["maps"], min(-lowest, 512))
