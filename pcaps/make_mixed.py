@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Write pcaps/mixed.pcap: some 2,600 packets of ordinary and odd traffic, the same bytes on every run and machine.
+"""Write pcaps/mixed.pcap: some 2,500 packets of ordinary and odd traffic, the same bytes on every run and machine.
 
     python pcaps/make_mixed.py [OUTPUT]
 
-Every scene below is a list of frames with gaps; scenes start at seeded times and are merged, so flows interleave as on a
-real link. Addresses are private or for documentation, MAC addresses locally administered. README.md tells the contents.
+Every scene below is a list of frames with gaps; scenes start at seeded times and are merged, so flows interleave as
+on a real link. Addresses are private or for documentation, MAC addresses locally administered. README.md tells the
+contents.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ NAMES = (
     "example.com", "www.example.com", "mail.example.org", "api.example.net", "ads.example", "a.ads.example",
     "track.ads.example", "x1.y2.ads.example", "blocked.example", "www.blocked.example", "deep.sub.blocked.example",
     "notblocked.example", "blocked.example.com", "MiXeD.BloCKed.eXaMPle", "a" * 63 + ".example.com",
-    ".".join(["label" + str(number) for number in range(20)]) + ".example.net", "xn--bcher-kva.example", "_sip._udp.example.org",
+    ".".join(["label" + str(number) for number in range(20)]) + ".example.net", "xn--bcher-kva.example",
+    "_sip._udp.example.org",
 )  # fmt: skip
 
 Scene = list[Frame]

@@ -1,12 +1,12 @@
-"""The odd half of mixed.pcap: fragments, options, extension headers, tunnels, sizes, cut frames and malformed headers."""
+"""The odd but right part of mixed.pcap: fragments, options, extension headers, tunnels, sizes, what is not IP."""
 
 from __future__ import annotations
 
-import struct
 from itertools import pairwise
 from random import Random
 
-from mixed_parts import RESOLVER, SERVER4, SERVER6, VIP_DNS, VIP_WEB, Frame, eth, host4, octets
+from mixed_bad import bad_dns, bad_ip, bad_transport, cuts
+from mixed_parts import SERVER4, SERVER6, VIP_DNS, VIP_WEB, Frame, eth, host4, octets
 from scapy.all import (
     DNS,
     DNSQR,
@@ -19,8 +19,6 @@ from scapy.all import (
     TCP,
     UDP,
     VXLAN,
-    Dot1AD,
-    Dot1Q,
     Dot3,
     Ether,
     IPOption_LSRR,
@@ -41,6 +39,12 @@ from scapy.all import (
 
 Scene = list[Frame]
 
+# Around each size that means something: the minimum, the MTU, a linear XDP packet (3,520), a page, jumbo.
+SIZES = (42, 43, 46, 59, 60, 61, 64, 127, 128, 1499, 1500, 1513, 1514, 1515, 1518, 1519, 2048, 3498, 3519, 3520, 3521, 3712,
+         3713, 4095, 4096, 4097, 6000, 8192, 8999, 9000)  # fmt: skip
+ETHERTYPES = (0, 46, 1500, 1501, 0x05FF, 0x0600, 0x0801, 0x8035, 0x8847, 0x8863, 0x8864, 0x88CC, 0x88F7, 0x9000, 0x9100,
+              0x22F0, 0xFFFF)  # fmt: skip
+
 
 def odd_scenes(random: Random) -> list[Scene]:
     frames = [
@@ -56,7 +60,7 @@ def odd_scenes(random: Random) -> list[Scene]:
 
 
 def fragments4(random: Random) -> Scene:
-    """Whole trains, a train with its middle missing, out of order, overlapping, a first fragment of 8 bytes, alone at the end."""
+    """Whole trains, one without its middle, out of order, overlapping, a first one of 8 bytes, a last one alone."""
     scene = []
     for number, order in enumerate(([0, 1, 2], [0, 2], [2, 1, 0], [1, 0, 2], [0, 1, 2], [0, 1], [0, 1, 2], [2])):
         for proto, layer in (
@@ -168,138 +172,13 @@ def tunnels(random: Random) -> Scene:
 def sizes(random: Random) -> Scene:
     """Around every size that means something: the minimum, the MTU, a page's worth, jumbo."""
     scene = []
-    for number, size in enumerate((42, 43, 46, 59, 60, 61, 64, 127, 128, 1499, 1500, 1513, 1514, 1515, 1518, 1519, 2048, 3498, 3519,
-                                   3520, 3521, 3712, 3713, 4095, 4096, 4097, 6000, 8192, 8999, 9000)):  # fmt: skip
+    for number, size in enumerate(SIZES):
         for dport in (53, 9000):
             ip = IP(src=f"10.7.0.{number + 1}", dst=VIP_DNS, id=size) / UDP(sport=size, dport=dport)
             scene.append(
                 Frame(octets(eth(5, 1) / ip / Raw(random.randbytes(size - 42))), random.randrange(1000, 300_000))
             )
     return scene
-
-
-def cuts(random: Random) -> Scene:
-    """Frames that end inside each of their headers: really short on the wire, or cut by the capture (wire length kept)."""
-    udp = UDP(sport=1111, dport=53) / DNS(id=1, qd=[DNSQR(qname="www.blocked.example")])
-    tcp = TCP(sport=1111, dport=80, flags="S", options=[("MSS", 1460), ("NOP", None), ("WScale", 7)])
-    ip4, ip6 = IP(src="10.9.0.1", dst=VIP_WEB), IPv6(src="2001:db8:9::1", dst=SERVER6)
-    hop = IPv6ExtHdrHopByHop(options=[PadN(optdata=b"\0" * 4)])
-    bases = (eth(8, 1) / ip4 / tcp, eth(8, 1) / ip4 / udp, eth(8, 1) / ip6 / hop / tcp, eth(8, 1) / Dot1AD(vlan=4) / Dot1Q(vlan=5) / ip4 / udp,
-             eth(8, 1) / ip4 / ICMP(type=8, id=3, seq=4), eth(8, 1) / ip4 / GRE() / ip4 / udp)  # fmt: skip
-    scene = []
-    for base in bases:
-        whole = octets(base)
-        for size in (
-            14,
-            15,
-            16,
-            17,
-            18,
-            20,
-            22,
-            23,
-            26,
-            28,
-            33,
-            34,
-            35,
-            37,
-            38,
-            41,
-            42,
-            43,
-            45,
-            46,
-            50,
-            53,
-            54,
-            55,
-            58,
-            60,
-        ):
-            if size < len(whole):
-                length = len(whole) if (size + len(scene)) % 3 == 0 else 0
-                scene.append(Frame(whole[:size], random.randrange(100, 90_000), length))
-    whole = octets(eth(8, 1) / ip4 / udp / Raw(bytes(1000)))
-    scene += [Frame(whole[:size], 3000, len(whole)) for size in (64, 96, 128, 256)]
-    return scene + [Frame(whole[:size], 3000) for size in (1, 6, 12, 13, 1, 13)]
-
-
-def bad_ip(random: Random) -> Scene:
-    """IPv4 and IPv6 headers that contradict their packet: version, header length, total length, TTL, checksum."""
-    changes = (
-        {"ihl": 0}, {"ihl": 1}, {"ihl": 4}, {"ihl": 15}, {"ihl": 6}, {"version": 0}, {"version": 6}, {"version": 15}, {"len": 0},
-        {"len": 19}, {"len": 20}, {"len": 27}, {"len": 1500}, {"len": 65_535}, {"ttl": 0}, {"ttl": 1}, {"ttl": 255}, {"chksum": 0xBAD},
-        {"flags": "evil"}, {"flags": "MF+DF"}, {"proto": 255}, {"proto": 0}, {"tos": 0xB8}, {"src": VIP_WEB},
-    )  # fmt: skip
-    scene = []
-    for change in changes:
-        for layer in (UDP(sport=1212, dport=53), TCP(sport=1212, dport=80, flags="S")):
-            ip = IP(**{"src": "10.10.0.1", "dst": VIP_WEB, "id": 1, **change})
-            scene.append(Frame(octets(eth(8, 1) / ip / layer / Raw(bytes(12))), random.randrange(100, 60_000)))
-    for change in (
-        {"version": 4},
-        {"plen": 0},
-        {"plen": 3},
-        {"plen": 9000},
-        {"hlim": 0},
-        {"hlim": 1},
-        {"nh": 59},
-        {"nh": 253},
-    ):
-        ip = IPv6(**{"src": "2001:db8:a::1", "dst": SERVER6, **change})
-        scene.append(
-            Frame(octets(eth(8, 1) / ip / UDP(sport=1212, dport=53) / Raw(bytes(12))), random.randrange(100, 60_000))
-        )
-    return scene
-
-
-def bad_transport(random: Random) -> Scene:
-    """Ports of 0, lengths that lie, data offsets that lie, flags that nobody sends, missing and wrong checksums."""
-    udp = (
-        {"sport": 0},
-        {"dport": 0},
-        {"sport": 0, "dport": 0},
-        {"len": 0},
-        {"len": 7},
-        {"len": 8},
-        {"len": 9000},
-        {"chksum": 0},
-        {"chksum": 1},
-    )
-    tcp = ({"sport": 0}, {"dport": 0}, {"dataofs": 0}, {"dataofs": 4}, {"dataofs": 15}, {"flags": 0}, {"flags": "FPU"}, {"flags": "SF"},
-           {"flags": "SR"}, {"flags": 0x1FF}, {"chksum": 1}, {"urgptr": 9, "flags": "UA"}, {"options": [(253, b"odd")]})  # fmt: skip
-    layers = [UDP(**{"sport": 1313, "dport": 53, **row}) for row in udp]
-    layers += [TCP(**{"sport": 1313, "dport": 80, "flags": "A", **row}) for row in tcp]
-    return [
-        Frame(octets(eth(8, 1) / ip / layer / Raw(bytes(16))), random.randrange(100, 60_000))
-        for layer in layers
-        for ip in (IP(src="10.11.0.1", dst=VIP_WEB), IPv6(src="2001:db8:b::1", dst=SERVER6))
-    ]
-
-
-def bad_dns(random: Random) -> Scene:
-    """Names and headers that a DNS filter must survive."""
-    ask = struct.pack(">6H", 0xBEEF, 0x0100, 1, 0, 0, 0)
-    tail = b"\0\x01\0\x01"
-    loads = (
-        b"", ask[:1], ask[:5], ask[:11], ask, ask + b"\x07blocked", ask + b"\x3fblocked\x07example", ask + b"\x40" + b"x" * 64 + b"\0" + tail,
-        ask + b"\xbfx\0" + tail, ask + b"\xc0\x0c" + tail, ask + b"\xc0", ask + b"\xff\xff" + tail, ask + b"\x03www\xc0\x0c" + tail,
-        ask + b"\0" + tail, ask + b"\x07blocked\x07example\0", ask + b"\x07blocked\x07example\0\0\x01\0", ask + b"\x01x" * 140 + b"\0" + tail,
-        ask + b"\x07bl\0cked\x07example\0" + tail, ask + b"\x0bads.example.\x01x\0" + tail, ask + b"\x07blocked\x07example\0" + tail + b"trailing",
-        struct.pack(">6H", 1, 0x0100, 0, 0, 0, 0), struct.pack(">6H", 1, 0x0100, 0, 0, 0, 0) + b"\x03ads\x07example\0" + tail,
-        struct.pack(">6H", 1, 0x0100, 65_535, 0, 0, 0) + b"\x03ads\x07example\0" + tail, struct.pack(">6H", 1, 0x8180, 1, 9, 0, 0) + b"\0" + tail,
-        struct.pack(">6H", 1, 0x2800, 1, 0, 0, 0) + b"\x03ads\x07example\0" + tail, struct.pack(">6H", 1, 0x0100, 2, 0, 0, 0)
-        + b"\x03ads\x07example\0" + tail + b"\x07blocked\x07example\0" + tail,
-    )  # fmt: skip
-    return [
-        Frame(
-            octets(eth(3, 1) / IP(src=host4(random, "10.12.0"), dst=target) / UDP(sport=1414, dport=53) / Raw(load)),
-            20_000,
-        )
-        for load in loads
-        for target in (VIP_DNS, RESOLVER)
-    ]
 
 
 def links(random: Random) -> Scene:
@@ -310,27 +189,10 @@ def links(random: Random) -> Scene:
             500_000,
         )
     ] * 6
-    scene += [Frame(octets(Dot3(src="02:00:00:00:00:08", dst="01:00:0c:cc:cc:cc", len=38) / LLC(dsap=0xAA, ssap=0xAA, ctrl=3)
+    scene += [Frame(octets(Dot3(src="02:00:00:00:00:08", dst="01:00:0c:cc:cc:cc", len=38)
+                           / LLC(dsap=0xAA, ssap=0xAA, ctrl=3)
                            / SNAP(OUI=0xC, code=0x2000) / Raw(bytes(30))), 500_000)] * 3  # fmt: skip
-    for kind in (
-        0,
-        46,
-        1500,
-        1501,
-        0x05FF,
-        0x0600,
-        0x0801,
-        0x8035,
-        0x8847,
-        0x8863,
-        0x8864,
-        0x88CC,
-        0x88F7,
-        0x9000,
-        0x9100,
-        0x22F0,
-        0xFFFF,
-    ):
+    for kind in ETHERTYPES:
         header = b"\x02\0\0\0\0\x01\x02\0\0\0\0\x08" + kind.to_bytes(2, "big")
         scene += [Frame(header + random.randbytes(46), 40_000), Frame(header, 40_000)]
     return scene

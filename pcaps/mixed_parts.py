@@ -20,7 +20,7 @@ class Frame(NamedTuple):
 
 
 def eth(source: int = 0, target: int = 1) -> Ether:
-    """Ethernet between numbered stations: 255 is broadcast, 33 IPv6 multicast. Both ends given, so scapy asks no route."""
+    """Ethernet between numbered stations: 255 is broadcast, 33 and 94 multicast. Both given, so scapy asks no route."""
     special = {255: "ff:ff:ff:ff:ff:ff", 33: "33:33:00:00:00:01", 94: "01:00:5e:00:00:fb", 0x80: "01:80:c2:00:00:00"}
     return Ether(src=f"02:00:00:00:00:{source:02x}", dst=special.get(target, f"02:00:00:00:00:{target:02x}"))
 

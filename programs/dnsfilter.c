@@ -4,6 +4,7 @@
  *
  *   blocked_domains  by the hash of a domain; the value keeps its name for people, and counts the queries dropped
  *   queries          by enum outcome, per CPU
+ *   scratch          the name of the packet at hand, per CPU: too much for the verifier to follow on the stack
  *
  * The hash is FNV-1a, 64 bits, over the dotted name in lower case read from its end: "ads.example" goes in as
  * "elpmaxe.sda". So one pass from the end of a name has the hash of each parent domain on its way.
@@ -48,6 +49,18 @@ struct {
 	__type(value, __u64);
 } queries SEC(".maps");
 
+struct question {
+	__u32 length;
+	__u8 name[MAX_NAME];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct question);
+} scratch SEC(".maps");
+
 static __noinline int finish(enum outcome outcome)
 {
 	__u32 key = outcome;
@@ -68,11 +81,8 @@ static __always_inline bool is_blocked(__u64 hash)
 	return true;
 }
 
-/*
- * Copy the name at `at` into `name`: dotted, in lower case, right-aligned by nothing but its length. Its bytes are
- * name[0 .. *length); a 0 at name[*length] ends it.
- */
-static __always_inline enum outcome read_name(const __u8 *at, const void *end, __u8 *name, __u32 *length)
+/* Copy the name at `at`, in lower case and with a dot before each label: ".www.ads.example". */
+static __always_inline enum outcome read_name(const __u8 *at, const void *end, struct question *question)
 {
 	__u32 left = 0; /* bytes of the label that are still to come */
 
@@ -87,30 +97,37 @@ static __always_inline enum outcome read_name(const __u8 *at, const void *end, _
 			if (byte >= 'A' && byte <= 'Z')
 				byte += 'a' - 'A';
 		} else if (!byte) {
-			*length = i;
+			question->length = i;
 			return OUTCOME_PASSED;
 		} else if (byte > MAX_LABEL) {
 			return OUTCOME_BAD_NAME;
 		} else {
 			left = byte;
-			byte = '.'; /* a dot before each label, the first one too */
+			byte = '.';
 		}
-		name[i] = byte;
+		question->name[i] = byte;
 	}
 	return OUTCOME_LONG_NAME;
 }
 
-/* Hash ".www.ads.example" from its end; at each dot the hash is that of the domain behind it. */
-static __always_inline enum outcome check_name(const __u8 *name, __u32 length)
+/* Hash the name from its end; at each dot the hash is that of the domain behind it. */
+static __always_inline enum outcome check_name(const struct question *question)
 {
 	__u64 hash = FNV_OFFSET;
 
-	for (int i = MAX_NAME - 1; i >= 0; i--) {
-		if (i >= (int)length)
-			continue;
-		if (name[i] == '.' && is_blocked(hash))
+	/*
+	 * Read back from the map, not from the register that wrote it: the verifier then walks this loop once for a name
+	 * of any length, instead of once for each length.
+	 */
+	__u32 length = *(volatile const __u32 *)&question->length;
+
+	for (__u32 i = length % MAX_NAME; i > 0; i--) {
+		__u8 byte = question->name[i - 1];
+
+		/* A dot inside a label looks like a border here: such names are nobody's, and may match too much. */
+		if (byte == '.' && is_blocked(hash))
 			return OUTCOME_BLOCKED;
-		hash = (hash ^ name[i]) * FNV_PRIME;
+		hash = (hash ^ byte) * FNV_PRIME;
 	}
 	return OUTCOME_PASSED;
 }
@@ -122,9 +139,9 @@ static __always_inline enum outcome filter(void *data, void *data_end)
 	struct ipv6hdr *ip6 = data + sizeof(*eth);
 	struct udphdr *udp;
 	struct dnshdr *dns;
-	__u8 name[MAX_NAME] = {};
+	struct question *question;
 	enum outcome outcome;
-	__u32 length = 0;
+	__u32 first = 0;
 	__u8 proto;
 
 	if ((void *)(ip + 1) > data_end)
@@ -154,8 +171,11 @@ static __always_inline enum outcome filter(void *data, void *data_end)
 		return OUTCOME_SHORT;
 	if (dns->flags & bpf_htons(DNS_RESPONSE) || !dns->qdcount)
 		return OUTCOME_NOT_A_QUERY;
-	outcome = read_name((void *)(dns + 1), data_end, name, &length);
-	return outcome == OUTCOME_PASSED ? check_name(name, length) : outcome;
+	question = bpf_map_lookup_elem(&scratch, &first);
+	if (!question)
+		return OUTCOME_PASSED;
+	outcome = read_name((void *)(dns + 1), data_end, question);
+	return outcome == OUTCOME_PASSED ? check_name(question) : outcome;
 }
 
 SEC("xdp")

@@ -54,7 +54,7 @@ struct v6_prefix {
 struct port_key {
 	__u8 proto;
 	__u8 pad;
-	__be16 port;
+	__u16 port; /* as people write it: 53 is DNS */
 };
 
 struct block {
@@ -253,7 +253,7 @@ static __always_inline enum rule check_ipv6(struct cursor *cursor, bool *is_frag
 
 static __always_inline enum rule check_port(__u8 proto, __be16 port)
 {
-	struct port_key key = {.proto = proto, .port = port};
+	struct port_key key = {.proto = proto, .port = bpf_ntohs(port)};
 
 	return hit(bpf_map_lookup_elem(&blocked_ports, &key)) ? RULE_BLOCKED_PORT : RULE_DEFAULT_PASS;
 }

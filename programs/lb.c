@@ -35,7 +35,7 @@ volatile const __u32 hash_seed = 0x9e3779b9;
 
 struct service {
 	__be32 addr;
-	__be16 port;
+	__u16 port; /* as people write it: 80 is HTTP */
 	__u8 proto;
 	__u8 pad;
 };
@@ -218,7 +218,7 @@ static __always_inline enum fate balance(struct xdp_md *ctx)
 		return FATE_FRAGMENT;
 
 	service.addr = ip->daddr;
-	service.port = ports->dest;
+	service.port = bpf_ntohs(ports->dest);
 	service.proto = ip->protocol;
 	vip = bpf_map_lookup_elem(&vips, &service);
 	if (!vip)

@@ -13,7 +13,7 @@ from xdpsim.btf.parse import MAGIC, Header, read_header, read_string
 from xdpsim.btf.types import Btf
 from xdpsim.errors import InputError
 
-LINE_TEXT_LIMIT = 1024
+LINE_TEXT_LIMIT = 256
 _OLD_HEADER_SIZE, _HEADER_SIZE = 24, 32  # without and with CO-RE relocations
 MAX_RECORD = 4096
 

@@ -37,6 +37,7 @@ from xdpsim.errors import InputError
 MAGIC = 0xEB9F
 HEADER_SIZE = 24
 MAX_NAME = 4096  # the kernel stops at 511 characters; more would let a small file fill the memory
+SHARED_NAMES = 8  # how often the strings may be used as parts of others before that is taken for an attack
 VOID = Type(0, Kind.VOID, "void")
 
 
@@ -114,6 +115,7 @@ class _Reader:
         self.common = struct.Struct(header.prefix + "III")
         self.layouts: dict[str, struct.Struct] = {}
         self.names: dict[int, str] = {}
+        self.name_bytes = 0
 
     def bad(self, found: str) -> InputError:
         return InputError(f"btf type {self.id} (offset {self.start - self.header.types_start}): {found}")
@@ -125,6 +127,9 @@ class _Reader:
             if name is None:
                 size = self.header.strings_end - self.header.strings_start
                 raise self.bad(f"name at string offset {offset}, expected below {size}")
+            self.name_bytes += len(name)
+            if self.name_bytes > MAX_NAME + SHARED_NAMES * (self.header.strings_end - self.header.strings_start):
+                raise self.bad("names that share their bytes, expected each string once")
             self.names[offset] = name
         return name
 

@@ -20,7 +20,7 @@ class NativeContext:
 
     def load(self, offset: int, size: int, attach_type: int) -> Member | None:
         """What a load yields: a field of the native struct, always whole; None where Linux refuses the load."""
-        field = self.context.access(offset, size, write=False, attach_type=attach_type)
+        field = self.context.field_at(offset, size, write=False, attach_type=attach_type)
         return self.native.members[field.name] if field else None
 
 

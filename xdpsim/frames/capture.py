@@ -7,7 +7,7 @@ then InputError, as tcpdump does. Verdicts and comments of pcapng packets are no
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import BinaryIO, Self
 
 from xdpsim.errors import InputError
@@ -40,7 +40,7 @@ class Capture:
     def __init__(self, source: ByteSource, reader: PcapReader | PcapngReader) -> None:
         self._source = source
         self._reader = reader
-        self._records = reader.records()
+        self._records = self._closing()
 
     @property
     def name(self) -> str:
@@ -74,7 +74,10 @@ class Capture:
         """
         if isinstance(self._reader, PcapngReader):
             raise InputError(f"{self.name}: pcapng gives records only, chunks need a pcap")
-        return self._reader.chunks()
+        try:
+            yield from self._reader.chunks()
+        finally:
+            self._source.close()
 
     def batches(self, size: int) -> Iterator[list[Record]]:
         """Records in lists of `size`; the last one shorter. Before an InputError comes the list of what was whole."""
@@ -95,9 +98,16 @@ class Capture:
     def __iter__(self) -> Iterator[Record]:
         return self._records
 
+    def _closing(self) -> Generator[Record, None, None]:
+        """The records; the file is closed after the last, after an error, and when the capture is given up."""
+        try:
+            yield from self._reader.records()
+        finally:
+            self._source.close()
+
     def close(self) -> None:
         """Close the file if `open_capture` opened it."""
-        self._records.close()  # type: ignore[attr-defined]
+        self._records.close()
         self._source.close()
 
     def __enter__(self) -> Self:

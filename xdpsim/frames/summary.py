@@ -83,6 +83,8 @@ def _arp(data: bytes, depth: int) -> str:
 def _ipv4(data: bytes, depth: int) -> str:
     import dpkt
 
+    if len(data) < 20:
+        return f"header cut at {len(data)} of 20 bytes"
     header_bytes = (data[0] & 15) * 4
     if data[0] >> 4 != 4 or header_bytes < 20:
         return f"malformed, version {data[0] >> 4} header length {header_bytes}"
@@ -112,12 +114,14 @@ def _ipv6(data: bytes, depth: int) -> str:
     notes, fragment, offset = (f" hlim {hop_limit}" if hop_limit <= 1 else ""), "", 0
     while protocol in _EXTENSIONS and not offset:
         header = dpkt.ip6.EXT_HDRS_CLS[protocol](payload) if len(payload) >= 8 else None
-        notes += f" {_EXTENSIONS[protocol]}"
         if header is None or header.length > len(payload):
-            return f"{inet_ntop(AF_INET6, source)} > {inet_ntop(AF_INET6, target)}{notes} cut at {len(payload)} bytes"
+            ends = f"{inet_ntop(AF_INET6, source)} > {inet_ntop(AF_INET6, target)}"
+            return f"{ends}{notes} {_EXTENSIONS[protocol]} cut at {len(payload)} bytes"
         if protocol == dpkt.ip.IP_PROTO_FRAGMENT:
             offset = header.frag_off
-            fragment = _fragment(header.id, offset * 8, bool(header.m_flag))
+            fragment = _fragment(header.id, offset * 8, bool(header.m_flag)) or " atomic fragment"
+        else:
+            notes += f" {_EXTENSIONS[protocol]}"
         protocol, payload = header.nxt, payload[header.length :]
     addresses = inet_ntop(AF_INET6, source), inet_ntop(AF_INET6, target)
     return _network(addresses, protocol, payload, notes, fragment, offset, depth)
@@ -154,6 +158,8 @@ def _network(
 
 
 def _gre(data: bytes, depth: int) -> str:
+    if len(data) < 4:
+        return f"header cut at {len(data)} of 4 bytes"
     flags, protocol = struct.unpack_from(">HH", data)
     if flags & 0x4007:  # source routes, or the version of PPTP
         return f"version {flags & 7} protocol {protocol:#06x}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from xdpsim.errors import InputError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from elftools.elf.elffile import ELFFile
 
 SHF_EXECINSTR = 4
+MAX_NAME_BYTES = 1 << 25  # of all symbols together: names may share their bytes in the file
 UNDEFINED = 0
 """Section index of a symbol that the object only names."""
 _SPECIAL = {"SHN_UNDEF": UNDEFINED, "SHN_ABS": -1, "SHN_COMMON": -2}
@@ -70,7 +72,7 @@ class Relocation:
     symbol: Symbol
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Elf:
     """A read file; `relocations` by the index of the section that they change, ordered by offset."""
 
@@ -80,7 +82,11 @@ class Elf:
 
     def named(self, name: str) -> Section | None:
         """The first section called `name`."""
-        return next((s for s in self.sections if s.name == name), None)
+        return self._by_name.get(name)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Section]:
+        return {s.name: s for s in reversed(self.sections)}
 
 
 def read_elf(data: bytes) -> Elf:
@@ -118,9 +124,13 @@ def _symbols(elf: ELFFile, headers: tuple[SectionHeader, ...], sections: tuple[S
     names_size = headers[tables[0].link].size
     if not isinstance(table, SymbolTableSection):
         raise InputError(f"section {tables[0].index}: no symbol table")
-    found = []
+    found: list[Symbol] = []
+    name_bytes = 0
     for index in range(table.num_symbols()):
         symbol = table.get_symbol(index)
+        name_bytes += len(symbol.name)
+        if name_bytes > MAX_NAME_BYTES:
+            raise InputError(f"symbol {index}: the names take more than {MAX_NAME_BYTES} bytes")
         where = f"symbol {index} ({symbol.name!r})"
         if symbol["st_name"] >= names_size:
             raise InputError(f"symbol {index}: name at string offset {symbol['st_name']}, expected below {names_size}")

@@ -96,10 +96,11 @@ def find_functions(elf: Elf) -> tuple[Function, ...]:
 def _check_untyped(elf: Elf, functions: list[Function]) -> None:
     """Code without any function symbol would vanish silently: assembler sources that forget .type."""
     typed = {f.section.index for f in functions}
+    untyped = {s.section: s for s in reversed(elf.symbols) if s.type == "NOTYPE"}
     for section in elf.sections:
         if not section.executable or not section.size or section.index in typed:
             continue
-        symbol = next((s for s in elf.symbols if s.section == section.index and s.type == "NOTYPE"), None)
+        symbol = untyped.get(section.index)
         if symbol is not None:
             raise InputError(
                 f"section {section.index} ({section.name!r}): symbol {symbol.name!r} has type NOTYPE, expected FUNC",

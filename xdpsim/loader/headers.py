@@ -18,6 +18,8 @@ SHT_NULL, SHT_PROGBITS, SHT_SYMTAB, SHT_STRTAB, SHT_RELA, SHT_NOTE, SHT_NOBITS, 
 SHT_LLVM = range(0x6FFF4C00, 0x6FFF4D00)  # .llvm_addrsig and its like
 SHF_COMPRESSED = 0x800
 MAX_NAME = 4096  # bytes: longer would let a small file fill the memory
+MAX_SECTIONS = 1 << 13
+MAX_ENTRIES = 1 << 17  # of one table; large real objects have some thousands
 MAX_NOBITS = 1 << 30  # .bss takes no room in the file: without a limit it could ask for anything
 
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
@@ -90,6 +92,8 @@ def _check_header(data: bytes) -> tuple[int, int]:
         raise InputError(
             f"elf header: {count} section headers at byte {table}, expected 2 or more inside the {len(data)} bytes"
         )
+    if count > MAX_SECTIONS:
+        raise InputError(f"elf header: {count} section headers, expected at most {MAX_SECTIONS}")
     if not 0 < names < count:
         raise InputError(f"elf header: e_shstrndx {names}, expected 1 to {count - 1}")
     return count, names
@@ -112,6 +116,8 @@ def _check_section(header: SectionHeader, headers: tuple[SectionHeader, ...], si
         raise InputError(
             f"{where}: {header.size} bytes in entries of {header.entry_size}, expected whole ones of {entry}"
         )
+    if header.size > entry * MAX_ENTRIES:
+        raise InputError(f"{where}: {header.size // entry} entries, expected at most {MAX_ENTRIES}")
     wanted = SHT_STRTAB if header.type == SHT_SYMTAB else SHT_SYMTAB
     if header.link >= len(headers) or headers[header.link].type != wanted:
         raise InputError(f"{where}: sh_link {header.link}, expected a section of type {wanted}")

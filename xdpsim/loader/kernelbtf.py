@@ -49,6 +49,10 @@ def complete(btf: Btf, elf: Elf) -> Btf:
     last = len(btf.types)
     int_id = next((t.id for t in btf.types if isinstance(t, Int) and t.size == 4 and t.is_signed), last)
     changes = _Changes({}, int_id, last + (int_id == last))
+    offsets: dict[int, dict[str, int]] = {}
+    for symbol in elf.symbols:
+        if symbol.bind != "LOCAL":
+            offsets.setdefault(symbol.section, {})[symbol.name] = symbol.value
     hidden = {s.name for s in elf.symbols if s.type == "FUNC" and s.visibility in ("HIDDEN", "INTERNAL")}
     for row in btf.types:
         if isinstance(row, Func) and row.linkage != Linkage.STATIC and row.name in hidden:
@@ -57,7 +61,7 @@ def complete(btf: Btf, elf: Elf) -> Btf:
             if row.name in _EXTERN_SECTIONS:
                 _externs(btf, row, changes)
             else:
-                changes.rows[row.id] = _section(btf, row, elf)
+                changes.rows[row.id] = _section(btf, row, elf, offsets)
         elif isinstance(row, DataSec):
             changes.rows[row.id] = _sorted(row)
     return _rebuild(btf, changes)
@@ -67,19 +71,19 @@ def _sorted(row: DataSec) -> DataSec:
     return replace(row, variables=tuple(sorted(row.variables, key=lambda v: v.offset)))
 
 
-def _section(btf: Btf, row: DataSec, elf: Elf) -> DataSec:
+def _section(btf: Btf, row: DataSec, elf: Elf, offsets: dict[int, dict[str, int]]) -> DataSec:
     """Static variables have their offset in the file already; those of global ones are in the symbols."""
     section = elf.named(row.name)
     if section is None or not section.size:
         raise InputError(f"btf type {row.id}: data section {row.name!r}, which the object does not have")
-    offsets = {s.name: s.value for s in elf.symbols if s.section == section.index and s.bind != "LOCAL"}
+    places = offsets.get(section.index, {})
     variables = []
     for listed in row.variables:
         variable, v = btf.get(listed.type_id), listed
         if isinstance(variable, Var) and variable.linkage != Linkage.STATIC:
-            if variable.name not in offsets:
+            if variable.name not in places:
                 raise InputError(f"btf type {row.id}: variable {variable.name!r} of {row.name!r} has no symbol there")
-            v = replace(listed, offset=offsets[variable.name])
+            v = replace(listed, offset=places[variable.name])
         if v.offset + v.size > section.size:
             raise InputError(
                 f"btf type {row.id}: variable {variable.name!r} ends at byte {v.offset + v.size} of {row.name!r}, "

@@ -12,7 +12,7 @@ from xdpsim.errors import InputError
 from xdpsim.isa.insn import Code, Insn
 from xdpsim.loader.functions import MAX_SLOTS, Function, Reader
 
-MAX_ALL_SLOTS = 8 << 20  # of all programs of an object: shared functions multiply
+MAX_ALL_SLOTS = 4 << 20  # of all programs of an object: shared functions multiply
 
 
 @dataclass(frozen=True, slots=True)

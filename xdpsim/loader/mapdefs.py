@@ -5,6 +5,7 @@ Follows parse_btf_map_def(), bpf_object__init_global_data_maps() and bpf_object_
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 
 from xdpsim.bits import round_up
@@ -29,7 +30,9 @@ _WITHOUT_BTF = frozenset(
         *("CPUMAP", "XSKMAP", "SOCKMAP", "SOCKHASH", "QUEUE", "STACK", "ARENA"),
     }
 )
+_DATA = ("data", "rodata", "bss")
 _RINGS = frozenset({"RINGBUF", "USER_RINGBUF"})
+_MOST_FIELDS = 32
 _NUMBERS = ("type", "max_entries", "map_flags", "numa_node", "key_size", "value_size", "pinning")
 
 
@@ -64,10 +67,11 @@ def read_maps(elf: Elf, btf: Btf | None) -> Maps:
         _read_section(elf, btf, section, maps)
     for data in elf.sections:
         name = data.name
-        if data.size and not data.executable and name.startswith((".data", ".rodata", ".bss")):
-            if name.partition(".")[2].partition(".")[0] in ("data", "rodata", "bss"):
-                maps.places.data[data.index] = len(maps.specs)
-                maps.specs.append(_data_map(data, btf))
+        if data.size and not data.executable and name.startswith(".") and name.split(".")[1] in _DATA:
+            if elf.named(name) is not data:
+                raise InputError(f"section {data.index} ({name!r}): a second one of that name")
+            maps.places.data[data.index] = len(maps.specs)
+            maps.specs.append(_data_map(data, btf))
         elif name == LEGACY_SECTION:
             maps.places.unsupported[data.index] = (
                 "map definitions in section 'maps' are not supported, write them as BTF"
@@ -133,6 +137,8 @@ def _definition(btf: Btf, name: str, type_id: int, *, inner: bool) -> _Definitio
     if not isinstance(row, Struct) or row.kind is not Kind.STRUCT:
         raise InputError(f"map {name}: defined by {btf.type_name(type_id)}, expected a struct")
     found = _Definition(name)
+    if len({m.name for m in row.members[:_MOST_FIELDS]}) < len(row.members):
+        raise InputError(f"map {name}: {len(row.members)} fields, expected each field once")
     for member in row.members:
         where = f"map {name}: field {member.name!r}"
         if member.name in _NUMBERS:
@@ -245,7 +251,8 @@ def _read_values(elf: Elf, section: Section, spans: list[tuple[int, int, _Defini
     """Relocations in .maps are the initial entries: `.values = { [3] = &inner }`."""
     for relocation in elf.relocations.get(section.index, ()):
         at, symbol = relocation.offset, relocation.symbol
-        span = next((s for s in spans if s[0] <= at and at + POINTER <= s[1]), None)
+        before = bisect_right(spans, at, key=lambda span: span[0])
+        span = spans[before - 1] if before and at + POINTER <= spans[before - 1][1] else None
         where = f"section {MAPS_SECTION!r}: relocation at offset {at}"
         if span is None or span[2].values_at < 0 or at < span[0] + span[2].values_at:
             raise InputError(f"{where}: is not in the values of a map")

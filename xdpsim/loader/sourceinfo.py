@@ -92,7 +92,8 @@ def _sorted(what: str, section: str, rows: tuple[T, ...]) -> list[T]:
             raise InputError(
                 f"btf.ext {what} of section {section!r}: offset {row.offset}, expected a multiple of {SLOT}"
             )
-    return sorted(rows, key=lambda row: row.offset)
+    by_offset = {row.offset: row for row in rows}
+    return [by_offset[offset] for offset in sorted(by_offset)]
 
 
 def _within(rows: dict[str, list[T]], function: Function, start: int) -> Iterator[tuple[int, T]]:

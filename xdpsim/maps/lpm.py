@@ -143,10 +143,7 @@ def lpm_next_key(rs: int, map_: int, key: int, following: int) -> int:
     if node == 0:
         return NEG_ENOENT
     size = load32(map_ + _DATA_SIZE)
-    if key == 0 or load32(key) > size << 3:
-        node = lpm_first(node)
-    else:
-        node = lpm_following(map_, key)
+    node = lpm_first(node) if key == 0 or load32(key) > size << 3 else lpm_following(map_, key)
     if node == 0:
         return NEG_ENOENT
     store32(following, load32(node + NODE_LENGTH))

@@ -115,6 +115,11 @@ class Map(MutableMapping[Key, MapValue]):
         return self._block.address
 
     @property
+    def header_region(self) -> Region:
+        """The header as a region that may be named and passed to helpers, but not touched."""
+        return Region(f"map {self.name}", self._block, stride=MAP.size, valid=0)
+
+    @property
     def value_address(self) -> int:
         """Address of slot 0's value: for direct access to arrays and global data."""
         return self.header.values

@@ -57,7 +57,7 @@ class EmulatedMachine:
     def add_map(self, spec: MapSpec) -> Map:
         """Create a map and let programs reach it."""
         made = create_map(spec, cpus=self.cpus, number=len(self._maps) + 1)
-        for region in made.regions:
+        for region in (made.header_region, *made.regions):
             self.space.add(region)
         self._maps[made.header_address] = made
         return made

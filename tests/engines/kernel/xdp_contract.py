@@ -140,8 +140,25 @@ def tails() -> Iterator[Question]:
                 yield from both(f"{kind}: adjust_tail {delta} of {length}", steps, length, frags=frags)
         steps = ((ADJUST_TAIL, -6000), (ADJUST_TAIL, 100))
         yield from both(f"{kind}: adjust_tail -6000 then 100 of 9000", steps, 9000, frags=frags)
+        for less, more in ((-5480, 1), (-1384, 1), (-1385, 1), (-1385, 2)):
+            name = f"{kind}: adjust_tail {less} then {more} of 9000"
+            yield from both(name, ((ADJUST_TAIL, less), (ADJUST_TAIL, more)), 9000, frags=frags)
         name = f"{kind}: adjust_tail -1400 then 100 of 9000"
         yield Question(name, calls((ADJUST_TAIL, -1400), (ADJUST_TAIL, 100), then="length"), 9000, frags=frags)
+
+
+def copies() -> Iterator[Question]:
+    """bpf_xdp_load_bytes and bpf_xdp_store_bytes, across the pieces of a packet."""
+    for length, places in {64: (0, 60, 61, 64, 65, -1), 9000: (0, 3516, 3518, 3520, 7614, 7616, 8996, 8997)}.items():
+        for offset in places:
+            for frags in (False, True):
+                kind = "frags" if frags else "no frags"
+                loads = f"r2 = {offset}; r3 = r10; r3 += -8; r4 = 4; call {LOAD_BYTES}"
+                loads += "; if r0 s< 0 goto end; r0 = *(u32 *)(r10 - 8); end: exit"
+                yield Question(f"{kind}: load_bytes at {offset} of {length}", loads, length, frags=frags)
+                stores = f"r2 = 0x55667788; *(u32 *)(r10 - 8) = r2; r2 = {offset}; r3 = r10; r3 += -8; r4 = 4"
+                stores += f"; call {STORE_BYTES}; exit"
+                yield Question(f"{kind}: store_bytes at {offset} of {length}", stores, length, frags=frags)
 
 
 def metas() -> Iterator[Question]:
@@ -185,8 +202,9 @@ def contexts() -> Iterator[Question]:
 
 
 def questions() -> list[Question]:
-    """All of them."""
-    return [q for group in (values, sizes, heads, tails, metas, contexts) for q in group()]
+    """All of them, none twice."""
+    named = {q.name: q for group in (values, sizes, heads, tails, copies, metas, contexts) for q in group()}
+    return list(named.values())
 
 
 def ask(question: Question) -> dict[str, Any]:
@@ -213,7 +231,31 @@ def ask(question: Question) -> dict[str, Any]:
     return row | {"value": outcome.value, "out": bytes_spec(outcome.data), **({"out_meta": left} if left else {})}
 
 
+REFUSED_CONTEXTS: dict[str, tuple[int, ...]] = {
+    "as it should be": (0, 64, 0, 0, 0, 0),
+    "data_end is not the size": (0, 63, 0, 0, 0, 0),
+    "data_end is past the size": (0, 65, 0, 0, 0, 0),
+    "data_meta is set": (0, 64, 4, 0, 0, 0),
+    "data is behind data_end": (68, 64, 0, 0, 0, 0),
+    "metadata leaves 14 bytes": (48, 64, 0, 0, 0, 0),
+    "metadata leaves 12 bytes": (52, 64, 0, 0, 0, 0),
+    "egress_ifindex is set": (0, 64, 0, 0, 0, 1),
+    "longer, with zeroes": (0, 64, 0, 0, 0, 0, 0),
+    "longer, not with zeroes": (0, 64, 0, 0, 0, 0, 1),
+    "shorter": (0, 64, 0),
+}
+
+
+def ask_context(words: tuple[int, ...]) -> int:
+    """The errno with which TEST_RUN answers to 64 bytes of data and this context; 0 when it runs."""
+    code = encode_all(assemble("r0 = 2; exit"))
+    with load_program(ProgramDefinition(PROG_TYPES["XDP"].id, code)) as fd:
+        outcome = TestRunner(fd).try_run(ramp(64), struct.pack(f"={len(words)}I", *words))
+    return outcome if isinstance(outcome, int) else 0
+
+
 @recorder("xdp_test_run")
 def record() -> dict[str, Any]:
     """The golden file."""
-    return {"rows": [ask(question) for question in questions()]}
+    contexts = [{"name": name, "words": words, "errno": ask_context(words)} for name, words in REFUSED_CONTEXTS.items()]
+    return {"contexts": contexts, "rows": [ask(question) for question in questions()]}

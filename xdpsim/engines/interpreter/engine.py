@@ -108,7 +108,7 @@ class InterpretedProgram:
             cpu.refresh_packet()
             cpu.enter(self)
             stop = self._run() if self.engine.observer is None else self._run_observed(self.engine.observer)
-            end_packet(state, batch.address, index, cpu.regs[0])
+            end_packet(state, batch.address, index, cpu.regs[0] if stop is Stop.END else 0)
             if stop is not Stop.END:
                 return index, stop
         return batch.count, Stop.END

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from xdpsim.engines.kernel.functions import with_functions
 from xdpsim.engines.kernel.instrument import Instrumented, bind_maps, instrument, maps_used
 from xdpsim.engines.kernel.mirror import COPIED_TYPES, TARGET_TYPES, Mirror, make_mirror
-from xdpsim.engines.kernel.network import PrivateNetwork
+from xdpsim.engines.kernel.network import shared_network
 from xdpsim.engines.kernel.runner import KernelRunner
 from xdpsim.engines.kernel.world import World
 from xdpsim.errors import Rejected, Unsupported
@@ -44,7 +44,7 @@ class KernelEngine:
         if reason := available():
             raise Unsupported(f"engine kernel: {reason}", hint="--engine interpreter and --engine jit run anywhere")
         self.machine = machine
-        self.network = PrivateNetwork()
+        self.network = shared_network()
         self.world = World()
         self._mirrors: dict[int, Mirror] = {}
         self._types: dict[int, tuple[Btf, Fd | None]] = {}
