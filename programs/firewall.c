@@ -35,7 +35,7 @@ enum rule {
 /* Drop fragments that carry no transport header: the port rules cannot see what is in them. */
 volatile const bool drop_fragments = true;
 /* Echo requests let through in one second. */
-volatile const __u32 icmp_per_second = 10;
+volatile const __u32 icmp_per_second = 5;
 
 struct settings {
 	__u32 monitor; /* not 0: count what the rules say, drop nothing */
@@ -164,6 +164,7 @@ static __always_inline enum rule parse_link(struct cursor *cursor)
 	if (cursor->at + sizeof(struct vlan_hdr) > cursor->end)
 		return RULE_MALFORMED;
 	cursor->proto = eth->h_proto;
+#pragma clang loop unroll(disable)
 	for (int tags = 0; tags < MAX_VLAN_TAGS; tags++) {
 		struct vlan_hdr *tag = cursor->at;
 		__u16 vlan_id;
@@ -222,6 +223,7 @@ static __always_inline enum rule check_ipv6(struct cursor *cursor, bool *is_frag
 
 	cursor->proto = ip6->nexthdr;
 	cursor->at = ip6 + 1;
+#pragma clang loop unroll(disable)
 	for (int headers = 0; headers < MAX_IPV6_EXTENSIONS; headers++) {
 		struct frag_hdr *fragment = cursor->at;
 		struct ipv6_opt_hdr *option = cursor->at;
@@ -275,31 +277,33 @@ static __always_inline enum rule check_echo(void)
 	return __sync_fetch_and_add(&window->count, 1) < icmp_per_second ? RULE_DEFAULT_PASS : RULE_ICMP_LIMIT;
 }
 
+static __always_inline enum rule check_tcp(const struct tcphdr *tcp, const void *end)
+{
+	if ((const void *)(tcp + 1) > end)
+		return RULE_MALFORMED;
+	/* SYN with FIN or RST, or no flag that opens, carries or ends a connection: only scanners send these. */
+	if ((tcp->syn && (tcp->fin || tcp->rst)) || !(tcp->syn || tcp->ack || tcp->rst || tcp->fin))
+		return RULE_BAD_TCP_FLAGS;
+	return check_port(IPPROTO_TCP, tcp->dest);
+}
+
 static __always_inline enum rule check_transport(struct cursor *cursor)
 {
-	/* UDP's and ICMP's headers are eight bytes, and every transport has as many. */
 	struct udphdr *udp = cursor->at;
 	struct icmphdr *icmp = cursor->at;
-	struct tcphdr *tcp = cursor->at;
 
+	if (cursor->proto == IPPROTO_TCP)
+		return check_tcp(cursor->at, cursor->end);
+	if (cursor->proto != IPPROTO_UDP && cursor->proto != IPPROTO_ICMP && cursor->proto != IPPROTO_ICMPV6)
+		return RULE_DEFAULT_PASS;
+	/* The other three have headers of eight bytes. */
 	if ((void *)(udp + 1) > cursor->end)
 		return RULE_MALFORMED;
-	switch (cursor->proto) {
-	case IPPROTO_TCP:
-		if ((void *)(tcp + 1) > cursor->end)
-			return RULE_MALFORMED;
-		/* SYN with FIN or RST, or no flag at all: only scanners send these. */
-		if ((tcp->syn && (tcp->fin || tcp->rst)) || !(tcp->syn || tcp->ack || tcp->rst || tcp->fin))
-			return RULE_BAD_TCP_FLAGS;
-		return check_port(IPPROTO_TCP, tcp->dest);
-	case IPPROTO_UDP:
+	if (cursor->proto == IPPROTO_UDP)
 		return check_port(IPPROTO_UDP, udp->dest);
-	case IPPROTO_ICMP:
-		return icmp->type == ICMP_ECHO ? check_echo() : RULE_DEFAULT_PASS;
-	case IPPROTO_ICMPV6:
-		/* Neighbour discovery must never be limited. */
-		return icmp->type == ICMPV6_ECHO_REQUEST ? check_echo() : RULE_DEFAULT_PASS;
-	}
+	/* Echo requests only: neighbour discovery and error messages must never be limited. */
+	if (icmp->type == (cursor->proto == IPPROTO_ICMP ? ICMP_ECHO : ICMPV6_ECHO_REQUEST))
+		return check_echo();
 	return RULE_DEFAULT_PASS;
 }
 

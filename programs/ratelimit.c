@@ -2,6 +2,7 @@
  *
  * One token bucket for each source address: `burst` packets at once, then `packets_per_second`.
  *
+ *   limits   by source address: limits of its own, 0 packets a second meaning none at all
  *   buckets  by source address (IPv4 as ::ffff:a.b.c.d): what is left of the burst, and what was passed and dropped
  *   totals   packets by enum total
  *
@@ -26,12 +27,24 @@ enum total {
 volatile const __u64 packets_per_second = 100;
 volatile const __u64 burst = 20;
 
+struct limit {
+	__u64 packets_per_second;
+	__u64 burst;
+};
+
 struct bucket {
 	__u64 credit_ns;
 	__u64 last_ns;
 	__u64 passed;
 	__u64 dropped;
 };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct in6_addr);
+	__type(value, struct limit);
+} limits SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -61,8 +74,10 @@ static __noinline int count(enum total total, __u64 packets)
 static __always_inline enum total take(const struct in6_addr *source)
 {
 	__u64 now = bpf_ktime_get_ns();
-	__u64 cost = NSEC_PER_SEC / packets_per_second;
-	__u64 full = cost * burst;
+	struct limit *limit = bpf_map_lookup_elem(&limits, source);
+	/* BPF divides by 0 to 0: such packets cost nothing. */
+	__u64 cost = NSEC_PER_SEC / (limit ? limit->packets_per_second : packets_per_second);
+	__u64 full = cost * (limit ? limit->burst : burst);
 	struct bucket *bucket = bpf_map_lookup_elem(&buckets, source);
 	__u64 credit;
 

@@ -358,3 +358,18 @@ def test_a_long_name_is_refused_and_flags_are_read() -> None:
     with pytest.raises(InputError, match="a name of 8000 bytes, expected at most 4096"):
         load(elf)
     assert EXEC == 4
+
+
+def test_functions_that_programs_share_do_not_multiply_without_end() -> None:
+    elf = ElfWriter()
+    count = 1000
+    tiny = [call_local(1 if i < count - 1 else -1) + insn(0x95) for i in range(count)]
+    text = elf.code(".text", b"".join(tiny))
+    xdp = elf.code("xdp", (call_local() + insn(0x95)) * count)
+    for i in range(count):
+        elf.symbol(f"f{i}", text, i * 16, 16)
+    for i in range(count):
+        elf.symbol(f"p{i}", xdp, i * 16, 16)
+        elf.relocate(xdp, i * 16, 1, 10)
+    with pytest.raises(InputError, match="with it the programs take more than 1048576 insns together"):
+        load(elf)

@@ -14,6 +14,7 @@ from pathlib import Path
 _SYS_BPF = {"x86_64": 321, "aarch64": 280}
 _CREATE, _LOOKUP, _UPDATE, _DELETE, _NEXT_KEY, _FREEZE = 0, 1, 2, 3, 4, 22
 _ATTR_BYTES = 160
+_Buffer = ctypes.Array[ctypes.c_char]
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -30,19 +31,28 @@ def _bpf(command: int, attr: bytes) -> int:
     return result if result >= 0 else -ctypes.get_errno()
 
 
-def create(map_type: int, key_size: int, value_size: int, max_entries: int, flags: int, map_extra: int = 0) -> int:
-    """A file descriptor, or the negative errno of BPF_MAP_CREATE."""
+def create(
+    map_type: int,
+    key_size: int,
+    value_size: int,
+    max_entries: int,
+    flags: int,
+    map_extra: int = 0,
+    btf: tuple[int, int, int] = (0, 0, 0),
+) -> int:
+    """A file descriptor, or the negative errno of BPF_MAP_CREATE; `btf` is its handle and the types of key and value."""
     head = struct.pack("<5I", map_type, key_size, value_size, max_entries, flags)
-    return _bpf(_CREATE, head.ljust(64, b"\0") + struct.pack("<Q", map_extra))
+    return _bpf(_CREATE, head.ljust(48, b"\0") + struct.pack("<4IQ", *btf, 0, map_extra))
 
 
 class KernelMap:
     """One map of the kernel; `fd` is closed by `close`."""
 
     def __init__(
-        self, map_type: int, key_size: int, value_size: int, max_entries: int, flags: int, copies: int
+        self, map_type: int, shape: tuple[int, int, int, int], copies: int, btf: tuple[int, int, int] = (0, 0, 0)
     ) -> None:
-        self.key_size, self.fd = key_size, create(map_type, key_size, value_size, max_entries, flags)
+        key_size, value_size, _, _ = shape
+        self.key_size, self.fd = key_size, create(map_type, *shape, btf=btf)
         if self.fd < 0:
             raise OSError(-self.fd, f"map create: {os.strerror(-self.fd)}")
         self.user_size = value_size if copies == 1 else (value_size + 7 & ~7) * copies
@@ -51,9 +61,7 @@ class KernelMap:
         """Let the map go."""
         os.close(self.fd)
 
-    def _element(
-        self, command: int, key: bytes | None, other: ctypes.Array[ctypes.c_char] | None, flags: int = 0
-    ) -> int:
+    def _element(self, command: int, key: bytes | None, other: _Buffer | None, flags: int = 0) -> int:
         key_buffer = ctypes.create_string_buffer(key, max(len(key), 1)) if key is not None else None
         key_at = ctypes.addressof(key_buffer) if key_buffer is not None else 0
         other_at = ctypes.addressof(other) if other is not None else 0

@@ -1,4 +1,4 @@
-"""The kernel as oracle: whether it may be asked here, what it said when it was, and how tests say which of both they did.
+"""The kernel as oracle: whether it may be asked here, what it said when it was, and which of both a test used.
 
 A test marked `live` (or using the fixture `kernel_oracle`) asks the running kernel and is skipped elsewhere; a test
 marked `golden` replays what Linux 6.18 answered when `python -m tests.support.record` ran. tests/conftest.py imports

@@ -93,6 +93,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    from tests.support import record  # this file again, under the name by which recorders import it
-
-    sys.exit(record.main(sys.argv[1:]))
+    # Recorders import this file under its own name, which is another module than the one that runs.
+    sys.exit(importlib.import_module("tests.support.record").main(sys.argv[1:]))

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 from tests.support.oracle import Row
 from xdpsim.engines.protocol import Engine
+from xdpsim.helpers import all as all_helpers
 from xdpsim.isa.decode import decode
 from xdpsim.loader.model import ProgramSpec, Subprogram
 from xdpsim.maps.spec import MapSpec
 from xdpsim.memory.batch import Batch, Stop
 from xdpsim.net.machine import EmulatedMachine
 
+HELPER_MODULES = all_helpers.MODULES
+"""Imported so that the table of helpers is full."""
 KTIME_NS, TAI_NS = 1_000_123_456_789, 1_600_000_000_000_000_007
 
 
@@ -42,7 +45,8 @@ def replay(row: Row, make_engine: Callable[[EmulatedMachine], Engine]) -> Replay
     frame, start, length = machine.pool.put(row.packet)
     start, length = machine.pool.replace(frame, row.packet, bytes(row.meta_in))
     batch.append((frame, start, length), ktime_ns=KTIME_NS, tai_ns=TAI_NS)
-    batch.meta[0], batch.ifindex[0], batch.queue[0] = row.meta_in, row.ifindex, row.queue
+    # TEST_RUN without a context is the loopback device; engines are told which interface it is.
+    batch.meta[0], batch.ifindex[0], batch.queue[0] = row.meta_in, row.ifindex or 1, row.queue
     batch.has_frags[0] = int(length < len(row.packet))
     _, stop = runner.run_batch(batch, 0)
     start, meta = batch.start[0], batch.meta[0]

@@ -82,7 +82,9 @@ def test_a_frozen_map_is_read_only() -> None:
 
 @pytest.mark.live
 def test_a_map_that_linux_does_not_make_is_named() -> None:
-    with pytest.raises(BpfError, match=r"map test \(type 2, key 3, value 8, 1 entries, flags 0x0\).*: EINVAL") as caught:
+    with pytest.raises(
+        BpfError, match=r"map test \(type 2, key 3, value 8, 1 entries, flags 0x0\).*: EINVAL"
+    ) as caught:
         made("ARRAY", 3, 8, 1)
     assert caught.value.errno == errno.EINVAL
 

@@ -56,7 +56,7 @@ def test_an_accepted_program_has_a_log_too() -> None:
 
 @pytest.mark.live
 def test_an_unknown_type_is_refused_without_a_log() -> None:
-    with pytest.raises(Rejected, match="EINVAL.*Invalid argument"):
+    with pytest.raises(Rejected, match=r"EINVAL.*Invalid argument"):
         load_program(ProgramDefinition(999, encode_all(assemble("exit"))))
 
 

@@ -39,12 +39,23 @@ def parse_address(text: str, size: int) -> bytes | None:
         return None
 
 
-def parse_hex(text: str) -> bytes | None:
-    """Bytes written as `0a 0b` or `0a:0b`, or as `0x0a0b` in that order; None when `text` is neither."""
+def parse_hex(text: str, size: int = 0) -> bytes | None:
+    """Bytes written as `0a 0b` or `0a:0b`, or as `0x0a0b` in that order; None when `text` is neither.
+
+    Where `size` is given, that many pairs may also stand without anything between them.
+    """
     text = text.strip()
     if _HEX_PAIRS.fullmatch(text):
         return bytes.fromhex(text.replace(":", " "))
+    if size > 1 and len(text) == 2 * size and _HEX_WORD.fullmatch("0x" + text):
+        return bytes.fromhex(text)
     return bytes.fromhex(text[2:]) if _HEX_WORD.fullmatch(text) else None
+
+
+def shorthands(size: int) -> str:
+    """What an array of `size` bytes may be written as, for a hint."""
+    known = {4: "an IPv4 address, ", 6: "a MAC address, ", 16: "an IPv6 address, "}
+    return f"{known.get(size, '')}a list of its elements, or for bytes {size} hex pairs"
 
 
 def parse_bytes(items: Sequence[object], where: str) -> bytes:

@@ -19,6 +19,7 @@ from xdpsim.btf.text import (
     parse_bytes,
     parse_hex,
     parse_int,
+    shorthands,
     show,
 )
 from xdpsim.btf.types import Array, Btf, DataSec, Enum, Float, Int, Kind, Member, Struct, Type, Var
@@ -220,10 +221,10 @@ class _Encoder:
             return self._bytes(data + b"\0" * (len(data) < size), at, where)
         found = parse_address(text, size) if isinstance(element, Int) else None
         if found is None and isinstance(element, Int) and element.size == 1:
-            found = parse_hex(text) or (bytes.fromhex(text) if _all_hex(text, size) else None)
+            found = parse_hex(text, size)
             found = fixed(found, size, where) if found is not None else None
         if found is None:
-            raise InputError(f"{where}: {show(text)}, expected {self.btf.type_name(row.id)}", hint=_shorthands(size))
+            raise InputError(f"{where}: {show(text)}, expected {self.btf.type_name(row.id)}", hint=shorthands(size))
         return self._bytes(found, at, where)
 
     def _section(self, row: DataSec, value: object, at: int, where: str) -> None:
@@ -283,10 +284,6 @@ def _find(btf: Btf, row: Struct, name: str, bit: int) -> tuple[Member, int] | No
     return None
 
 
-def _all_hex(text: str, size: int) -> bool:
-    return size > 1 and len(text) == 2 * size and all(c in "0123456789abcdefABCDEF" for c in text)
-
-
 def _names(row: Type) -> str:
     """What could have been written, as a hint."""
     if isinstance(row, Enum):
@@ -298,8 +295,3 @@ def _names(row: Type) -> str:
     return f"{'one of' if isinstance(row, Enum) else 'its fields are'} {', '.join(names[:12])}" + (
         ", ..." if len(names) > 12 else ""
     )
-
-
-def _shorthands(size: int) -> str:
-    known = {4: "an IPv4 address, ", 6: "a MAC address, ", 16: "an IPv6 address, "}
-    return f"{known.get(size, '')}a list of its elements, or for bytes {size} hex pairs"

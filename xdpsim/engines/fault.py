@@ -50,7 +50,7 @@ class Fault:
 def fault_view(run_state: View) -> View:
     """The FAULT struct inside a run state."""
     base = RUN_STATE.offset("fault")
-    return View(FAULT, run_state._buffer, run_state._base + base, run_state.address + base)
+    return View(FAULT, run_state.buffer, run_state.base + base, run_state.address + base)
 
 
 def record_fault(
@@ -68,7 +68,9 @@ def read_fault(machine: Machine, program: LoadedProgram) -> Fault:
     code, slot = program.spec.code, view.slot
     insn = code[slot] if slot < len(code) else None
     text = disasm(insn) if insn else "past the end"
-    return Fault(kind, program.spec.name, slot, text, line_at(program, slot), _problem(kind, view, insn, machine, program))
+    return Fault(
+        kind, program.spec.name, slot, text, line_at(program, slot), _problem(kind, view, insn, machine, program)
+    )
 
 
 def line_at(program: LoadedProgram, slot: int) -> Line | None:

@@ -77,6 +77,8 @@ class _Output:
             raise InputError(f"{self.name}: cannot be written: {_reason(err)}") from err
 
     def close(self) -> None:
+        if self._file.closed:
+            return
         try:
             self.flush()
         finally:

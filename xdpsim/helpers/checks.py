@@ -1,6 +1,7 @@
 """Checks a helper's arguments against the address space before its body runs, by the kinds on the helper's row.
 
-Engines call this where no verifier has proven the arguments, so that a wild pointer is a fault and never a dead process.
+Engines call this where no verifier has proven the arguments, so that a wild pointer is a fault and never a dead
+process.
 """
 
 from __future__ import annotations

@@ -28,8 +28,7 @@ def fold(total: int) -> int:
     total = (total & _LOW32) + (total >> 32)
     total = (total & _LOW32) + (total >> 32)
     total = (total & 0xFFFF) + (total >> 16)
-    total = (total & 0xFFFF) + (total >> 16)
-    return total
+    return (total & 0xFFFF) + (total >> 16)
 
 
 @native_helper(

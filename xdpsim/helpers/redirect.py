@@ -1,4 +1,4 @@
-"""Helpers that choose where an XDP packet goes; what happens to the choice is the datapath's. From net/core/filter.c."""
+"""Helpers that choose where an XDP packet goes; what becomes of the choice is the datapath's (net/core/filter.c)."""
 
 from __future__ import annotations
 

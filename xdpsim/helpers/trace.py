@@ -10,7 +10,9 @@ from xdpsim.helpers.machine import Machine
 from xdpsim.helpers.rows import Arg, Ret, helper
 
 _EINVAL = 22
-_PIECE = re.compile(rb"%%|%(?P<flags>[-+ #0]*)(?P<width>\d*)(?P<length>ll|l|h|hh)?(?P<kind>[diuxXsc]|p[KxSBks]?(?:us|ks)?)?")
+_PIECE = re.compile(
+    rb"%%|%(?P<flags>[-+ #0]*)(?P<width>\d*)(?P<length>ll|l|h|hh)?(?P<kind>[diuxXsc]|p[KxSBks]?(?:us|ks)?)?"
+)
 _MAX_TEXT = 1024
 """TRACE_PRINTK buffer (MAX_BPRINTF_BUF): longer output is cut."""
 

@@ -12,7 +12,10 @@ from xdpsim.errors import InputError
 from xdpsim.isa.insn import Code, Insn
 from xdpsim.loader.functions import MAX_SLOTS, Function, Reader
 
-MAX_ALL_SLOTS = 4 << 20  # of all programs of an object: shared functions multiply
+# Functions that programs share multiply: what all programs of an object may take together. A function counts like
+# FUNCTION_COST slots more, so that thousands of tiny ones are no way round it.
+MAX_ALL_SLOTS = 1 << 20
+FUNCTION_COST = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class Linker:
             if end > MAX_SLOTS:
                 raise InputError(f"{main.name}: more than {MAX_SLOTS} insns with the functions that it calls")
             walk.append(iter(self.reader.body(target).references))
-        self.all_slots += end
+        self.all_slots += end + FUNCTION_COST * len(starts)
         if self.all_slots > MAX_ALL_SLOTS:
-            raise InputError(f"{main.name}: the programs so far take {self.all_slots} insns, expected {MAX_ALL_SLOTS}")
+            raise InputError(f"{main.name}: with it the programs take more than {MAX_ALL_SLOTS} insns together")
         return starts

@@ -43,17 +43,26 @@ def array_lookup(rs: int, map_: int, key: int) -> int:
 
 
 @native
-def array_update(rs: int, map_: int, key: int, value: int, flags: int) -> int:
-    """Write a slot: -E2BIG past the last one, -EEXIST with BPF_NOEXIST, since every slot exists."""
+def array_update_error(map_: int, slot: int, flags: int) -> int:
+    """What is wrong with an update of `slot` (0: past the last one), or 0."""
     if flags & ~BPF_F_LOCK > BPF_EXIST:
         return NEG_EINVAL
-    slot = array_lookup(rs, map_, key)
     if slot == 0:
         return NEG_E2BIG
     if flags & BPF_NOEXIST:
         return NEG_EEXIST
     if flags & BPF_F_LOCK and load32(map_ + _HAS_LOCK) == 0:
         return NEG_EINVAL
+    return 0
+
+
+@native
+def array_update(rs: int, map_: int, key: int, value: int, flags: int) -> int:
+    """Write a slot: -E2BIG past the last one, -EEXIST with BPF_NOEXIST, since every slot exists."""
+    slot = array_lookup(rs, map_, key)
+    error = array_update_error(map_, slot, flags)
+    if error:
+        return error
     return map_copy_value(map_, slot, value)
 
 
@@ -87,22 +96,10 @@ def percpu_array_lookup(rs: int, map_: int, key: int) -> int:
 
 
 @native
-def percpu_array_slot_error(map_: int, slot: int, flags: int) -> int:
-    """What is wrong with an update of `slot`, or 0."""
-    if flags > BPF_EXIST:
-        return NEG_EINVAL
-    if slot == 0:
-        return NEG_E2BIG
-    if flags == BPF_NOEXIST:
-        return NEG_EEXIST
-    return 0
-
-
-@native
 def percpu_array_update(rs: int, map_: int, key: int, value: int, flags: int) -> int:
     """A program's update writes the running CPU's slot alone."""
     slot = percpu_array_lookup(rs, map_, key)
-    error = percpu_array_slot_error(map_, slot, flags)
+    error = array_update_error(map_, slot, flags)
     if error:
         return error
     return map_copy_value(map_, slot, value)
@@ -111,8 +108,10 @@ def percpu_array_update(rs: int, map_: int, key: int, value: int, flags: int) ->
 @native
 def percpu_array_user_update(rs: int, map_: int, key: int, value: int, flags: int) -> int:
     """A user's update writes all CPUs' slots from values that follow one another, each rounded up to 8 bytes."""
+    if flags > BPF_EXIST:
+        return NEG_EINVAL
     slot = array_lookup(rs, map_, key)
-    error = percpu_array_slot_error(map_, slot, flags)
+    error = array_update_error(map_, slot, flags)
     if error:
         return error
     stride = load64(map_ + _STRIDE)

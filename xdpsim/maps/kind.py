@@ -85,9 +85,10 @@ class MapMemory:
 class MapKind:
     """One type of map. `flags` are the creation flags Linux takes for it; `check` holds its further creation rules.
 
-    `user_lookup` and the like differ from the program's operations where the type tells the two apart. `encode_value`
-    and `decode_value` are for values that stand for an object (a program, an interface): the first may leave a value
-    as it is. `length` counts the elements where that takes no walk.
+    `update_error` is what an update checks before it looks at the value, for types whose values name other objects;
+    for them, too, `encode_value` and `decode_value` turn a program or an interface into a value and back (the first may
+    leave a value as it is). `user_lookup` and `user_update` differ from the program's operations where the type tells
+    the two apart. `length` counts the elements where that takes no walk.
     """
 
     type: MapType
@@ -100,7 +101,7 @@ class MapKind:
     check: Callable[[MapSpec], Problem | None] = lambda spec: None
     user_lookup: NativeFunction | None = None
     user_update: NativeFunction | None = None
-    user_delete: NativeFunction | None = None
+    update_error: NativeFunction | None = None
     per_cpu: bool = False
     redirect_flags: int = 0
     encode_value: Callable[[MapSpec, object], object] = lambda spec, value: value

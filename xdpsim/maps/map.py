@@ -17,11 +17,11 @@ from xdpsim.maps import array, lpm, percpu_hash, references
 from xdpsim.maps import hash as hash_
 from xdpsim.maps.codec import Codec, Key
 from xdpsim.maps.dump import Entry, dump_entries, load_entries
-from xdpsim.maps.header import E2BIG, EEXIST, EINVAL, ENOENT, ENOSPC, EPERM, ERRNO_NAMES, MAP
+from xdpsim.maps.header import E2BIG, EBADF, EEXIST, EINVAL, ENOENT, ENOSPC, EPERM, ERRNO_NAMES, MAP
 from xdpsim.maps.kind import KINDS, MapKind, MapMemory, check_spec, slot_bytes
 from xdpsim.maps.spec import MapSpec
 from xdpsim.maps.special import ENTRY_BYTES, SpecialField, special_fields
-from xdpsim.maps.types import BPF_ANY, BPF_F_RDONLY, MAP_TYPES
+from xdpsim.maps.types import BPF_ANY, BPF_F_LOCK, BPF_F_RDONLY, MAP_TYPES
 from xdpsim.memory.arena import Block
 from xdpsim.memory.layout import View
 from xdpsim.memory.space import Region
@@ -35,6 +35,7 @@ KIND_MODULES = (array, hash_, lpm, percpu_hash, references)
 _REASONS = {
     ENOENT: "there is no such element",
     E2BIG: "the map is full, or the index is past its end",
+    EBADF: "there is no such program",
     EEXIST: "the element exists already",
     EINVAL: "the key, the value or the flags are not what this type of map takes",
     ENOSPC: "the map is full",
@@ -65,15 +66,15 @@ def create_map(spec: MapSpec, *, cpus: int, number: int) -> Map:
 class Map(MutableMapping[Key, MapValue]):
     """One map of a machine. Made by `create_map`.
 
-    `check_value` may be set by who knows the world: it gets the bytes of a user's new value and returns 0 or the
-    negative errno with which Linux would refuse it (an interface or a program that is not there).
+    Where values stand for interfaces or programs, `check_value` may be set by who knows the world: it gets the bytes of
+    a user's new value and returns 0 or the negative errno with which Linux would refuse it.
     """
 
     def __init__(self, spec: MapSpec, kind: MapKind, cpus: int, number: int) -> None:
         self.spec, self.kind, self.cpus, self.number = spec, kind, cpus, number
         self.codec = Codec(spec)
         self.special: tuple[SpecialField, ...] = special_fields(spec.btf, self.codec.value_type)
-        self.check_value: Callable[[bytes], int] = lambda value: 0
+        self.check_value: Callable[[bytes], int] | None = None
         self._copies = cpus if kind.per_cpu else 1
         self._stride = slot_bytes(spec.value_size)
         self._make_header()
@@ -147,17 +148,20 @@ class Map(MutableMapping[Key, MapValue]):
             return -EPERM
         size = self._stride * self._copies if self.kind.per_cpu else self.spec.value_size
         self._put(self._value_at, value, size, "value")
-        refused = self.check_value(value)
-        if refused:
-            return refused
-        operation = self.kind.user_update or self.kind.update
-        return signed(operation(*self._call(key), self._block.address + self._value_at, flags & M64), 64)
+        if flags & BPF_F_LOCK and not self.header.has_lock:
+            return -EINVAL
+        words = (*self._call(key), self._block.address + self._value_at, flags & M64)
+        if self.check_value is not None and self.kind.update_error is not None:
+            refused = signed(self.kind.update_error(*words), 64) or self.check_value(value)
+            if refused:
+                return refused
+        return signed((self.kind.user_update or self.kind.update)(*words), 64)
 
     def delete_bytes(self, key: bytes) -> int:
         """Remove `key`: 0 or a negative errno."""
         if self.is_frozen:
             return -EPERM
-        return signed((self.kind.user_delete or self.kind.delete)(*self._call(key)), 64)
+        return signed(self.kind.delete(*self._call(key)), 64)
 
     def next_key_bytes(self, key: bytes | None) -> bytes | None:
         """The key behind `key` (None: the first), None at the end. An unknown key starts over, as on Linux."""

@@ -1,8 +1,8 @@
 """PROG_ARRAY and DEVMAP: index maps whose values stand for programs and interfaces.
 
 Follows kernel/bpf/arraymap.c and devmap.c. Linux takes file descriptors and gives ids; here a program is its number
-in the machine. A slot of PROG_ARRAY is {u32 number, u32 is_set}: compiled code loads the word, 0 meaning no program.
-A slot of DEVMAP is struct bpf_devmap_val {u32 ifindex, u32 program number + 1}, with ifindex 0 meaning no interface.
+in the machine, counted from 1. A slot of PROG_ARRAY is that number, 0 meaning no program. A slot of DEVMAP is struct
+bpf_devmap_val {u32 ifindex, u32 program number}, either of them 0 for none.
 Which interfaces and programs there are is the machine's knowledge: `Map.check_value` asks it.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from xdpsim.btf.values import Value
 from xdpsim.errors import InputError
 from xdpsim.maps.array import array_next_key, array_problem, index_key
-from xdpsim.maps.header import EINVAL, MAP, NEG_E2BIG, NEG_EEXIST, NEG_EINVAL, NEG_ENOENT
+from xdpsim.maps.header import EINVAL, MAP, NEG_E2BIG, NEG_EBADF, NEG_EEXIST, NEG_EINVAL, NEG_ENOENT
 from xdpsim.maps.kind import MapKind, MapMemory, Problem, declare
 from xdpsim.maps.spec import MapSpec
 from xdpsim.maps.types import (
@@ -31,7 +31,6 @@ _MAX = MAP.offset("max_entries")
 _VALUE_SIZE = MAP.offset("value_size")
 _VALUES = MAP.offset("values")
 _SLOT_BYTES = 8
-_IS_SET = 1 << 32
 _BROADCAST_FLAGS = 8 | 16
 """BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS."""
 
@@ -61,14 +60,22 @@ def no_lookup(rs: int, map_: int, key: int) -> int:
 
 
 @native
-def prog_array_update(rs: int, map_: int, key: int, value: int, flags: int) -> int:
-    """Set a slot to a program's number."""
+def prog_array_update_error(rs: int, map_: int, key: int, value: int, flags: int) -> int:
+    """What is wrong with an update before its value is looked at."""
     if flags:
         return NEG_EINVAL
-    slot = reference_slot(map_, key)
-    if slot == 0:
-        return NEG_E2BIG
-    store64(slot, load32(value) | _IS_SET)
+    return 0 if reference_slot(map_, key) else NEG_E2BIG
+
+
+@native
+def prog_array_update(rs: int, map_: int, key: int, value: int, flags: int) -> int:
+    """Set a slot to a program's number; -EBADF for 0."""
+    error = prog_array_update_error(rs, map_, key, value, flags)
+    if error:
+        return error
+    if load32(value) == 0:
+        return NEG_EBADF
+    store64(reference_slot(map_, key), load32(value))
     return 0
 
 
@@ -85,15 +92,21 @@ def prog_array_delete(rs: int, map_: int, key: int) -> int:
 
 
 @native
-def devmap_update(rs: int, map_: int, key: int, value: int, flags: int) -> int:
-    """Set a slot to an interface and, with values of 8 bytes, a program; ifindex 0 empties it."""
+def devmap_update_error(rs: int, map_: int, key: int, value: int, flags: int) -> int:
+    """What is wrong with an update before its value is looked at."""
     if flags > BPF_EXIST:
         return NEG_EINVAL
-    slot = reference_slot(map_, key)
-    if slot == 0:
+    if reference_slot(map_, key) == 0:
         return NEG_E2BIG
-    if flags == BPF_NOEXIST:
-        return NEG_EEXIST
+    return NEG_EEXIST if flags == BPF_NOEXIST else 0
+
+
+@native
+def devmap_update(rs: int, map_: int, key: int, value: int, flags: int) -> int:
+    """Set a slot to an interface and, with values of 8 bytes, a program; ifindex 0 empties it."""
+    error = devmap_update_error(rs, map_, key, value, flags)
+    if error:
+        return error
     word = load32(value)
     if load32(map_ + _VALUE_SIZE) == 8:
         word = load64(value)
@@ -101,7 +114,7 @@ def devmap_update(rs: int, map_: int, key: int, value: int, flags: int) -> int:
             word = load32(value)
     if word and word & 0xFFFF_FFFF == 0:
         return NEG_EINVAL
-    store64(slot, word)
+    store64(reference_slot(map_, key), word)
     return 0
 
 
@@ -139,14 +152,19 @@ def _build_hidden(memory: MapMemory) -> None:
     memory.regions.clear()
 
 
-def _number(value: object) -> object:
-    """The number of a program object; anything else as it is."""
-    return getattr(value, "number", value)
+def _number(spec: MapSpec, value: object, what: str) -> object:
+    """A program's or interface's number as the object itself or an int gives it; None for anything else."""
+    number = getattr(value, what, value)
+    if not isinstance(number, int) or isinstance(number, bool):
+        return None
+    if not 0 <= number < 1 << 31:
+        raise InputError(f"map {spec.name}: {what} {number}, expected 0 to {(1 << 31) - 1}")
+    return number
 
 
 def _encode_program(spec: MapSpec, value: object) -> object:
-    number = _number(value)
-    return number if not isinstance(number, int) else number.to_bytes(4, "little")
+    number = _number(spec, value, "number")
+    return number.to_bytes(4, "little") if isinstance(number, int) else value
 
 
 def _decode_program(value: bytes) -> Value:
@@ -154,24 +172,20 @@ def _decode_program(value: bytes) -> Value:
 
 
 def _encode_device(spec: MapSpec, value: object) -> object:
-    """An interface, its ifindex, or {"ifindex": .., "bpf_prog": a program, its number or None}."""
+    """An interface, its ifindex, or {"ifindex": .., "bpf_prog": a program, its number, or bpftool's {"id": ..}}."""
     target, program = value, None
     if isinstance(value, Mapping):
         if not value.keys() <= {"ifindex", "bpf_prog"} or "ifindex" not in value:
             return value
         target, program = value["ifindex"], value.get("bpf_prog")
-    ifindex = getattr(target, "ifindex", target)
-    if isinstance(program, Mapping):
-        fields = [int(field) for field in program.values() if isinstance(field, int)]
-        word = max(fields, default=0)
-    else:
-        number = _number(program)
-        word = number + 1 if isinstance(number, int) else 0
-    if not isinstance(ifindex, int):
+        if isinstance(program, Mapping):
+            program = program.get("id", program.get("fd"))
+    ifindex, number = _number(spec, target, "ifindex"), 0 if program is None else _number(spec, program, "number")
+    if not isinstance(ifindex, int) or not isinstance(number, int):
         return value
-    if not 0 <= ifindex < 1 << 31:
-        raise InputError(f"map {spec.name}: ifindex {ifindex}, expected 0 to {(1 << 31) - 1}")
-    return (ifindex | word << 32).to_bytes(8, "little")[: spec.value_size]
+    if number and spec.value_size == 4:
+        raise InputError(f"map {spec.name}: a program for ifindex {ifindex}, expected none: its values are 4 bytes")
+    return (ifindex | number << 32).to_bytes(8, "little")[: spec.value_size]
 
 
 def _decode_device(value: bytes) -> Value:
@@ -190,6 +204,7 @@ PROG_ARRAY = declare(
         lookup=no_lookup,
         user_lookup=reference_lookup,
         update=prog_array_update,
+        update_error=prog_array_update_error,
         delete=prog_array_delete,
         next_key=array_next_key,
         encode_value=_encode_program,
@@ -204,6 +219,7 @@ DEVMAP = declare(
         build=_build,
         lookup=reference_lookup,
         update=devmap_update,
+        update_error=devmap_update_error,
         delete=devmap_delete,
         next_key=array_next_key,
         redirect_flags=_BROADCAST_FLAGS,

@@ -123,9 +123,14 @@ def _compile(declared: NativeFunction) -> str:
     scope: dict[str, Any] = {}
     exec(compile(tree, path, "exec"), _scope(declared), scope)
     signature = types.uint64(*[types.uint64] * declared.arity)
-    options = {"error_model": "numpy", "boundscheck": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    options: dict[str, Any] = {
+        "error_model": "numpy",
+        "boundscheck": False,
+        "no_cpython_wrapper": True,
+        "no_cfunc_wrapper": True,
+    }
     compiled = numba.njit(signature, **options)(scope[declared.name])
-    entry = compiled.overloads[signature.args]
+    entry: Any = compiled.overloads[signature.args]
     return _with_c_entry(entry.library.get_llvm_str(), entry.fndesc.mangled_name, declared)
 
 

@@ -38,13 +38,14 @@ class Struct:
 
     def __init__(self, name: str, *fields: tuple[str, FieldType] | tuple[str, FieldType, int]) -> None:
         self.name = name
+        self.size: int
         self.members: dict[str, Member] = {}
         offset, self.align = 0, 1
         for field in fields:
             kind, count = field[1], field[2] if len(field) == 3 else 1
             nested = kind if isinstance(kind, Struct) else None
-            width = nested.size if nested else int(kind)  # type: ignore[arg-type]
-            align = nested.align if nested else width
+            width = kind.size if isinstance(kind, Struct) else kind
+            align = kind.align if isinstance(kind, Struct) else kind
             offset = round_up(offset, align)
             self.members[field[0]] = Member(field[0], offset, width, count, nested)
             offset += width * count
@@ -56,7 +57,7 @@ class Struct:
         return self.members[name].offset
 
     @cached_property
-    def dtype(self) -> np.dtype:  # type: ignore[type-arg]
+    def dtype(self) -> np.dtype[np.void]:
         """The numpy view of one struct; imports numpy."""
         import numpy as np
 
@@ -77,12 +78,16 @@ class Struct:
 class View:
     """One struct in memory, its scalar fields as attributes; array fields are read through the buffer directly."""
 
-    __slots__ = ("_base", "_buffer", "_fields", "address")
+    __slots__ = ("_fields", "address", "base", "buffer")
+    buffer: memoryview
+    base: int
+    address: int
+    _fields: dict[str, tuple[int, struct.Struct]]
 
     def __init__(self, layout: Struct, buffer: memoryview, base: int, address: int) -> None:
         """`base` is the struct's byte offset in `buffer`, `address` its native address."""
-        object.__setattr__(self, "_buffer", buffer)
-        object.__setattr__(self, "_base", base)
+        object.__setattr__(self, "buffer", buffer)
+        object.__setattr__(self, "base", base)
         object.__setattr__(self, "address", address)
         object.__setattr__(self, "_fields", _scalars(layout))
 
@@ -91,12 +96,12 @@ class View:
             offset, packer = self._fields[name]
         except KeyError:
             raise AttributeError(name) from None
-        value: int = packer.unpack_from(self._buffer, self._base + offset)[0]
+        value: int = packer.unpack_from(self.buffer, self.base + offset)[0]
         return value
 
     def __setattr__(self, name: str, value: int) -> None:
         offset, packer = self._fields[name]
-        packer.pack_into(self._buffer, self._base + offset, value)
+        packer.pack_into(self.buffer, self.base + offset, value)
 
 
 _SCALARS: dict[int, dict[str, tuple[int, struct.Struct]]] = {}

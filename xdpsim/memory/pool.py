@@ -95,12 +95,15 @@ class FramePool:
     def replace(self, frame: int, data: bytes, meta: bytes = b"") -> tuple[int, int]:
         """Put other bytes, with metadata before them, into a frame: the offset of the first byte and the linear length.
 
-        The first byte is at 256 unless the packet is too long for that; old frags go back to the pool.
+        The first byte is at 256 if packet and metadata allow it; old frags go back to the pool. InputError when they do
+        not fit a frame and 17 frags.
         """
+        lowest = XDP_FRAME_BYTES + len(meta)
+        start = max(HEADROOM_BYTES - max(len(data) - MAX_PACKET_BYTES, 0), lowest)
+        if len(data) > LINEAR_END - start + MAX_FRAGS * FRAME_BYTES:
+            most = LINEAR_END - lowest + MAX_FRAGS * FRAME_BYTES
+            raise InputError(f"a packet of {len(data)} bytes behind {len(meta)} of metadata: expected at most {most}")
         self._free += self._frags_of.pop(frame, ())
-        start = HEADROOM_BYTES - max(len(data) - MAX_PACKET_BYTES, 0)
-        if start < XDP_FRAME_BYTES + len(meta):
-            raise InputError(f"a packet of {len(data)} bytes: expected at most {MAX_PACKET_BYTES}")
         at = frame - self.block.address
         linear = min(len(data), LINEAR_END - start)
         self.block.view[at + start - len(meta) : at + start + linear] = meta + data[:linear]

@@ -1,7 +1,7 @@
 """The way of packets through the emulated machine: rx -> XDP -> verdict.
 
-Packets travel in batches; results never depend on the batch size. What a verdict does beyond being counted (TX, redirect,
-the stack) belongs to nodes that come behind XDP.
+Packets travel in batches; results never depend on the batch size. What a verdict does beyond being counted (TX,
+redirect, the stack) belongs to nodes that come behind XDP.
 """
 
 from __future__ import annotations

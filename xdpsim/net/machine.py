@@ -1,4 +1,4 @@
-"""The emulated machine: one place that holds memory, maps, programs, clock and events, as engines and helpers see it."""
+"""The emulated machine: memory, maps, programs, clock and events in one place, as engines and helpers see it."""
 
 from __future__ import annotations
 

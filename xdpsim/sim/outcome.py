@@ -14,9 +14,10 @@ from xdpsim.progtypes.xdp import XDP
 class Outcome:
     """The result of `prog.run(packet)`.
 
-    `value` is what the program returned (unsigned 32 bits), `action` what Linux makes of it: any value that XDP does not
-    know is ABORTED, and so is a program that faulted. `packet` is the frame after the program, from the MAC header on;
-    `meta` its metadata. `redirect` is the target where the action is REDIRECT. `insns` counts executed instructions.
+    `value` is what the program returned (unsigned 32 bits), `action` what Linux makes of it: any value that XDP does
+    not know is ABORTED, and so is a program that faulted. `packet` is the frame after the program, from the MAC header
+    on; `meta` its metadata. `redirect` is the target where the action is REDIRECT. `insns` counts executed
+    instructions.
     """
 
     action: XDP

@@ -32,15 +32,17 @@ MAX_CPUS = 256
 class Sim:
     """An emulated Linux machine that programs run on.
 
-    `seed` starts the random generator, `cpus` is the number of possible CPUs (1 to 256; packets run on CPU 0), `engine` is
-    "interpreter", "jit" or "kernel" (BPF_PROG_TEST_RUN of the running kernel), `linux` the version to behave as.
+    `seed` starts the random generator, `cpus` is the number of possible CPUs (1 to 256; packets run on CPU 0), `engine`
+    is "interpreter", "jit" or "kernel" (BPF_PROG_TEST_RUN of the running kernel), `linux` the version to behave as.
     """
 
     def __init__(
         self, *, seed: int = 0, engine: str = "interpreter", verify: bool = False, cpus: int = 2, linux: str = DEFAULT
     ) -> None:
         if verify:
-            raise Unsupported("verify=True: the verifier does not stand yet", hint="use engine='kernel' for Linux's own")
+            raise Unsupported(
+                "verify=True: the verifier does not stand yet", hint="use engine='kernel' for Linux's own"
+            )
         if engine not in ENGINES:
             raise InputError(f"engine {engine!r}: expected {', '.join(ENGINES)}")
         if not 1 <= cpus <= MAX_CPUS:
@@ -84,8 +86,8 @@ class Sim:
     ) -> Program:
         """A program from raw instructions, assembler text or decoded insns.
 
-        `type` is the kernel's word, "XDP" for instance. In LD_IMM64 with src 1 or 2 the imm is an index into `maps`, each of
-        which is given as {"type": "HASH", "key_size": 4, "value_size": 8, "max_entries": 16}.
+        `type` is the kernel's word, "XDP" for instance. In LD_IMM64 with src 1 or 2 the imm is an index into `maps`,
+        each of which is given as {"type": "HASH", "key_size": 4, "value_size": 8, "max_entries": 16}.
         """
         if type not in PROG_TYPES:
             raise InputError(f"program type {type!r}: expected one of {', '.join(PROG_TYPES)}")
@@ -135,7 +137,8 @@ def _map_spec(given: Mapping[str, object] | MapSpec, index: int) -> MapSpec:
         return given
     unknown = set(given) - _MAP_FIELDS
     if unknown:
-        raise InputError(f"maps[{index}]: unknown {', '.join(sorted(unknown))}: expected {', '.join(sorted(_MAP_FIELDS))}")
+        known = ", ".join(sorted(_MAP_FIELDS))
+        raise InputError(f"maps[{index}]: unknown {', '.join(sorted(unknown))}: expected {known}")
     map_type = str(given.get("type", ""))
     if map_type not in MAP_TYPES:
         raise InputError(f"maps[{index}].type is {map_type!r}: expected a map type such as HASH or ARRAY")
@@ -145,4 +148,6 @@ def _map_spec(given: Mapping[str, object] | MapSpec, index: int) -> MapSpec:
         if not isinstance(value, int) or not 0 <= value <= 0xFFFF_FFFF:
             raise InputError(f"maps[{index}].{field} is {value!r}: expected a number from 0 to 4294967295")
         numbers[field] = value
-    return MapSpec(str(given.get("name", f"map{index}")), map_type, **numbers)
+    name = str(given.get("name", f"map{index}"))
+    sizes = numbers["key_size"], numbers["value_size"], numbers["max_entries"]
+    return MapSpec(name, map_type, *sizes, flags=numbers["flags"])

@@ -32,6 +32,8 @@ class Facts:
     """How far below r10 the program may reach: the lowest constant offset that it forms."""
 
 
+_LOADS = (Family.LOAD, Family.LOAD_SX, Family.LOAD_ACQUIRE)
+
 Values = dict[int | tuple[str, int], Pointer]
 """Known pointers by register number, and by ("stack", offset) for spilled ones."""
 
@@ -136,7 +138,7 @@ def _collect(code: Code, states: dict[int, Values]) -> Facts:
             lowest = min(lowest, pointer.offset if pointer.kind == "stack" else 0)
         if insn.family is Family.CALL_HELPER and (given := values.get(1)) and given.kind == "map":
             facts["maps"][slot] = given.map
-        through = values.get(insn.src if insn.family in (Family.LOAD, Family.LOAD_SX, Family.LOAD_ACQUIRE) else insn.dst)
+        through = values.get(insn.src if insn.family in _LOADS else insn.dst)
         if insn.opcode & 7 in (1, 2, 3) and through:
             if through.kind == "ctx":
                 facts["context"][slot] = through.offset + insn.off

@@ -110,13 +110,36 @@ def sizes() -> Iterator[Question]:
 
 def heads() -> Iterator[Question]:
     """bpf_xdp_adjust_head."""
-    for delta in (0, -1, -2, -14, -16, -215, -216, -217, -256, -257, 1, 14, 49, 50, 51, 63, 64, 65, MOST_I32, LEAST_I32):
+    for delta in (
+        0,
+        -1,
+        -2,
+        -14,
+        -16,
+        -215,
+        -216,
+        -217,
+        -256,
+        -257,
+        1,
+        14,
+        49,
+        50,
+        51,
+        63,
+        64,
+        65,
+        MOST_I32,
+        LEAST_I32,
+    ):
         yield from both(f"adjust_head {delta}", ((ADJUST_HEAD, delta),))
     for length in (3520, 9000):
         for delta in (-216, -217, 100, 3505, 3506, 3507):
             for frags in (False, True):
                 kind = "frags" if frags else "no frags"
-                yield from both(f"{kind}: adjust_head {delta} of {length}", ((ADJUST_HEAD, delta),), length, frags=frags)
+                yield from both(
+                    f"{kind}: adjust_head {delta} of {length}", ((ADJUST_HEAD, delta),), length, frags=frags
+                )
     yield from both("adjust_head there and back", ((ADJUST_HEAD, 20), (ADJUST_HEAD, -20)))
     yield from both("adjust_head further in two steps", ((ADJUST_HEAD, -200), (ADJUST_HEAD, -16)))
     yield from both("adjust_head too far in two steps", ((ADJUST_HEAD, -200), (ADJUST_HEAD, -17)))
@@ -129,7 +152,9 @@ def tails() -> Iterator[Question]:
     yield from both("adjust_tail shrinks, then grows", ((ADJUST_TAIL, -30), (ADJUST_TAIL, 40)))
     for before in (-216, 50):
         for delta in (3456, 3457, 3456 + before, 3456 - before, 3457 - before):
-            yield from both(f"adjust_tail {delta} after adjust_head {before}", ((ADJUST_HEAD, before), (ADJUST_TAIL, delta)))
+            yield from both(
+                f"adjust_tail {delta} after adjust_head {before}", ((ADJUST_HEAD, before), (ADJUST_TAIL, delta))
+            )
     for frags in (False, True):
         kind = "frags" if frags else "no frags"
         for length in (3520, 3521, 7616, 9000):
@@ -163,7 +188,28 @@ def copies() -> Iterator[Question]:
 
 def metas() -> Iterator[Question]:
     """bpf_xdp_adjust_meta, and what becomes of metadata."""
-    for delta in (0, -1, -2, -3, -4, -5, -8, -32, -36, -212, -216, -217, -220, -252, -256, -260, 1, 4, LEAST_I32, MOST_I32):
+    for delta in (
+        0,
+        -1,
+        -2,
+        -3,
+        -4,
+        -5,
+        -8,
+        -32,
+        -36,
+        -212,
+        -216,
+        -217,
+        -220,
+        -252,
+        -256,
+        -260,
+        1,
+        4,
+        LEAST_I32,
+        MOST_I32,
+    ):
         yield Question(f"adjust_meta {delta}", calls((ADJUST_META, delta)))
         yield Question(f"adjust_meta {delta}: metadata after it", calls((ADJUST_META, delta), then="meta"))
     pairs = {

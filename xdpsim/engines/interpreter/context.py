@@ -13,7 +13,7 @@ class ContextAccess:
     def __init__(self, cpu: Cpu, program_type: str, attach_type: int) -> None:
         self._cpu, self._attach_type = cpu, attach_type
         self._row = NATIVE_CONTEXTS[program_type]
-        self._buffer = cpu.machine.run_state._buffer
+        self._buffer = cpu.machine.run_state.buffer
         self._places: dict[tuple[int, int], tuple[int, int]] = {}
         self.size = self._row.context.size
 

@@ -58,13 +58,14 @@ class Cpu:
         self.program: InterpretedProgram | None = None
         self.may_goto: dict[tuple[int, int], int] = {}
         self.loading_length = 0
+        self.insns = 0
         state = machine.run_state
         self.stack_top = state.address + RUN_STATE.offset("stack") + STACK_FRAME_BYTES * CALL_FRAMES
         self.stack_at = RUN_STATE.offset("stack") + STACK_FRAME_BYTES * CALL_FRAMES
         self.context_address = state.context
         self.space = machine.space
         stack_base = self.stack_top - self.stack_at
-        self.space.stack = Piece("stack", self.stack_top, self.stack_top, stack_base, state._buffer)
+        self.space.stack = Piece("stack", self.stack_top, self.stack_top, stack_base, state.buffer)
         self._context = RUN_STATE.offset("xdp")
 
     def target(self, slot: int, distance: int) -> int:
@@ -103,7 +104,7 @@ class Cpu:
 
     def refresh_packet(self) -> None:
         """Let the packet piece follow the context, after a helper may have moved the packet's ends."""
-        view = self.machine.run_state._buffer
+        view = self.machine.run_state.buffer
         packet = self.space.packet
         packet.lo = _word(view, self._context + XDP_BUFF.offset("data_meta"))
         packet.hi = _word(view, self._context + XDP_BUFF.offset("data_end"))

@@ -7,6 +7,7 @@ doing raises out of `run_batch`: it ends as a fault in the run state.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NoReturn
 
 from xdpsim.engines.fault import FaultKind
 from xdpsim.engines.interpreter import access, alu, calls
@@ -79,6 +80,7 @@ class InterpretedProgram:
             for slot, insn in enumerate(program.spec.code)
         ]
         self.ops.append(self._stray(len(self.ops)))
+        self._observed: tuple[Observer, list[Op]] | None = None
 
     def _operation(self, fields: ContextAccess, slot: int, insn: Insn) -> Op:
         cpu = self.engine.cpu
@@ -107,49 +109,51 @@ class InterpretedProgram:
             begin_packet(state, batch.address, index)
             cpu.refresh_packet()
             cpu.enter(self)
-            stop = self._run() if self.engine.observer is None else self._run_observed(self.engine.observer)
+            stop = self._run()
             end_packet(state, batch.address, index, cpu.regs[0] if stop is Stop.END else 0)
             if stop is not Stop.END:
                 return index, stop
         return batch.count, Stop.END
 
     def _run(self) -> Stop:
-        """Follow the operations to the end of the program, through tail calls and back."""
-        cpu, state, budget = self.engine.cpu, self.engine.machine.run_state, self.engine.budget
-        ops, slot, count = self.ops, 0, 0
+        """Run the main function to its end."""
+        cpu = self.engine.cpu
+        cpu.insns = 0
         try:
-            while True:
-                try:
-                    for count in range(count, budget):
-                        slot = ops[slot]()
-                    raise cpu.fault(FaultKind.BUDGET, slot, budget)
-                except Switched as switch:
-                    cpu.program, slot, count = switch.program, switch.slot, count + 1
-                    ops = switch.program.ops
+            self.follow(0)
         except Finished:
             return Stop.END
         except Faulted:
             return Stop.FAULT
         finally:
-            state.insns = count + 1
+            self.engine.machine.run_state.insns = cpu.insns
 
-    def _run_observed(self, observer: Observer) -> Stop:
-        """As `_run`, showing each slot to the observer before it is done."""
-        cpu, state, budget = self.engine.cpu, self.engine.machine.run_state, self.engine.budget
-        program, slot, count = self, 0, 0
-        try:
-            while True:
-                try:
-                    for count in range(count, budget):
-                        observer(program.program, slot)
-                        slot = program.ops[slot]()
-                    raise cpu.fault(FaultKind.BUDGET, slot, budget)
-                except Switched as switch:
-                    cpu.program, slot, count = switch.program, switch.slot, count + 1
-                    program = switch.program
-        except Finished:
-            return Stop.END
-        except Faulted:
-            return Stop.FAULT
-        finally:
-            state.insns = count + 1
+    def follow(self, slot: int) -> NoReturn:
+        """Do operations from `slot` on, through tail calls and back, until one raises Finished or Faulted."""
+        cpu, budget, observer = self.engine.cpu, self.engine.budget, self.engine.observer
+        program = self
+        while True:
+            ops, count = program.observed(observer) if observer else program.ops, 0
+            try:
+                for count in range(budget - cpu.insns):  # noqa: B007  read where the loop is left
+                    slot = ops[slot]()
+                raise cpu.fault(FaultKind.BUDGET, slot, budget)
+            except Switched as switch:
+                program = cpu.program = switch.program
+                slot = switch.slot
+            finally:
+                cpu.insns += count + 1
+
+    def observed(self, observer: Observer) -> list[Op]:
+        """The operations, each shown to the observer before it is done."""
+        if self._observed is None or self._observed[0] is not observer:
+
+            def watched(slot: int, op: Op) -> Op:
+                def run() -> int:
+                    observer(self.program, slot)
+                    return op()
+
+                return run
+
+            self._observed = observer, [watched(slot, op) for slot, op in enumerate(self.ops)]
+        return self._observed[1]

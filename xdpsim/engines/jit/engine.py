@@ -1,7 +1,7 @@
 """The native engine: programs as machine code through LLVM, whole batches without returning to Python.
 
-Every access that is not plainly inside the stack frame is checked, and loops run on a budget: no verifier has spoken for
-the program, and a bad one must end in a fault, never in a dead process.
+Every access that is not plainly inside the stack frame is checked, and loops run on a budget: no verifier has spoken
+for the program, and a bad one must end in a fault, never in a dead process.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from xdpsim.engines.protocol import LoadedProgram
 from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import Family
 from xdpsim.memory.structs import FAULT, RUN_STATE, STACK_FRAME_BYTES
-from xdpsim.verifier.cfg import STRAY, Function
+from xdpsim.verifier.cfg import STRAY, Function, successors
 from xdpsim.verifier.facts import Facts
 
 FAULT_CODE = RUN_STATE.offset("fault") + FAULT.offset("code")
@@ -222,16 +222,14 @@ class FunctionEmitter:
         return sum(1 for done in self._block if done <= slot)
 
     def _emit_block(self, block: tuple[int, ...]) -> None:
-        self._block = block
+        self._block, code, ends = block, self.program.spec.code, False
         for slot in block:
-            insn = self.program.spec.code[slot]
+            insn = code[slot]
             assert insn is not None
             ends = self._emitters[insn.family](self, slot, insn)
         if not ends:
             self.count_block()
-            target = slot + insn.slots
-            inside = target < len(self.program.spec.code) and self.program.spec.code[target] is not None
-            self.jump(slot, target if inside else STRAY)
+            self.jump(block[-1], successors(code, block[-1])[0])
 
     def count_block(self) -> None:
         """Add the finished block's instructions to the function's count."""
