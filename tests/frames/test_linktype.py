@@ -36,8 +36,8 @@ def synthesised(linktype: int, data: bytes) -> tuple[bytes, int]:
 
 @pytest.mark.parametrize(
     ("linktype", "name"),
-    [(0, "NULL"), (12, "RAW"), (14, "RAW"), (101, "RAW"), (108, "LOOP"), (113, "LINUX_SLL"), (228, "IPV4"), (229, "IPV6"),
-     (276, "LINUX_SLL2")],
+    [(0, "NULL"), (12, "RAW"), (14, "RAW"), (101, "RAW"), (108, "LOOP"), (113, "LINUX_SLL"), (228, "IPV4"),
+     (229, "IPV6"), (276, "LINUX_SLL2")],
 )  # fmt: skip
 def test_without_the_switch_the_refusal_names_type_and_switch(linktype: int, name: str) -> None:
     with pytest.raises(InputError) as caught:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 from xdpsim.frames.capture import Record, open_capture
@@ -34,15 +35,16 @@ def test_the_script_makes_the_same_bytes(tmp_path: Path) -> None:
         with open_capture(path) as capture:
             differing = [new.n for new, old in zip(capture, records(), strict=False) if new != old]
         raise AssertionError(
-            f"scapy {importlib.metadata.version('scapy')} makes a different mixed.pcap ({len(made)} bytes, {len(kept)} kept; "
-            f"packets {differing[:10]} differ): if only scapy changed, look at those packets before regenerating it"
+            f"scapy {importlib.metadata.version('scapy')} makes a different mixed.pcap: {len(made)} bytes, "
+            f"{len(kept)} kept; packets {differing[:10]} differ. If only scapy changed, look at those packets "
+            "before keeping the new file"
         )
 
 
 def test_every_packet_has_a_line_of_printable_text() -> None:
-    assert all(
-        line.isprintable() and line.endswith(f"(len {len(record.data)})") for line, record in zip(lines(), records())
-    )  # noqa: B905 - equal by construction
+    for line, record in zip(lines(), records(), strict=True):
+        assert line.isprintable()
+        assert line.endswith(f"(len {len(record.data)})")
 
 
 def test_sizes_reach_from_one_byte_to_jumbo() -> None:
@@ -54,7 +56,7 @@ def test_sizes_reach_from_one_byte_to_jumbo() -> None:
 
 def test_time_stamps_mostly_rise_and_sometimes_go_back() -> None:
     times = [record.time_ns or 0 for record in records()]
-    steps_back = sum(later < earlier for earlier, later in zip(times, times[1:], strict=False))
+    steps_back = sum(later < earlier for earlier, later in pairwise(times))
     assert 10 <= steps_back <= 25
     assert times[0] // 1_000_000_000 == 1_717_243_200
 
@@ -79,12 +81,14 @@ def test_load_balancer_addresses_have_many_clients() -> None:
 def test_each_kind_of_traffic_is_there() -> None:
     text = "\n".join(lines())
     kinds = (
-        "ARP who-has", "ARP reply", "vlan 7 ARP", "ICMP echo reply", "ICMP unreachable port", "ICMPv6 neighbour solicitation",
-        "ICMPv6 router advertisement", "TCP [S.]", "TCP [F.]", "TCP [R", "[SFRPUEW.]", "TCP [none]", "vlan 10 vlan",
-        "DNS? a.ads.example A", "DNS? deep.sub.blocked.example", "TXT", "NXDomain", "DNS? no question", "DNS malformed",
-        "DNS header cut", "fragment id", "last UDP", "options", "hop-by-hop", "routing", "dest-opts", "atomic fragment", "IPIP IPv4",
-        "IPv6-in-IP IPv6", "GRE IPv4", "GRE IPv6", "VXLAN vni", "802.3 length", "STP", "ethertype 0x0801", "LLDP", "MPLS",
-        "IPv4 malformed", "IPv6 malformed", "ttl 0", "ttl 1", "hlim 0", "bad total length", "UDP bad length", ":0 UDP", "255.255.255.255",
-        "224.0.0.251", "Ethernet header cut at 13", "IPv4 header cut", "TCP header cut", "vlan tag cut",
+        "ARP who-has", "ARP reply", "vlan 7 ARP", "ICMP echo reply", "ICMP unreachable port",
+        "ICMPv6 neighbour solicitation", "ICMPv6 router advertisement", "TCP [S.]", "TCP [F.]", "TCP [R",
+        "[SFRPUEW.]", "TCP [none]", "vlan 10 vlan", "DNS? a.ads.example A", "DNS? deep.sub.blocked.example", "TXT",
+        "NXDomain", "DNS? no question", "DNS malformed", "DNS header cut", "fragment id", "last UDP", "options",
+        "hop-by-hop", "routing", "dest-opts", "atomic fragment", "IPIP IPv4", "IPv6-in-IP IPv6", "GRE IPv4",
+        "GRE IPv6", "VXLAN vni", "802.3 length", "STP", "ethertype 0x0801", "LLDP", "MPLS", "IPv4 malformed",
+        "IPv6 malformed", "ttl 0", "ttl 1", "hlim 0", "bad total length", "UDP bad length", ":0 UDP",
+        "255.255.255.255", "224.0.0.251", "Ethernet header cut at 13", "IPv4 header cut", "TCP header cut",
+        "vlan tag cut",
     )  # fmt: skip
     assert [kind for kind in kinds if kind not in text] == []

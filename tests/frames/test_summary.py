@@ -27,39 +27,84 @@ def answer(**fields: object) -> DNS:
 
 CASES: list[tuple[Packet, str]] = [
     (ETH / IP4 / UDP(sport=1234, dport=53) / ASK, "IPv4 10.0.0.1:1234 > 192.0.2.1:53 UDP DNS? example.com A (len 71)"),
-    (ETH / IP4 / UDP(sport=53, dport=1) / answer(an=[DNSRR(rrname="example.com", rdata="192.0.2.7")]),
-     "IPv4 10.0.0.1:53 > 192.0.2.1:1 UDP DNS: example.com A 192.0.2.7 (len 98)"),
-    (ETH / IP4 / UDP(sport=53, dport=1) / answer(rcode=3), "IPv4 10.0.0.1:53 > 192.0.2.1:1 UDP DNS: example.com A NXDomain (len 71)"),
-    (ETH / IP4 / UDP(sport=53, dport=1) / answer(tc=1, an=[]),
-     "IPv4 10.0.0.1:53 > 192.0.2.1:1 UDP DNS: example.com A no answer truncated (len 71)"),
-    (ETH / IP4 / UDP(sport=53, dport=1) / answer(an=[DNSRR(rrname="example.com", type=65, rdata=b"\0\1\0")]),
-     "IPv4 10.0.0.1:53 > 192.0.2.1:1 UDP DNS: example.com A 1 answers (len 97)"),
-    (ETH / IP4 / TCP(sport=1, dport=80, flags="SEC", seq=5, window=9), "IPv4 10.0.0.1:1 > 192.0.2.1:80 TCP [SEW] seq 5 win 9 (len 54)"),
-    (ETH / IP4 / TCP(sport=1, dport=80, flags="PA", seq=5, ack=6, window=9) / Raw(b"data"),
-     "IPv4 10.0.0.1:1 > 192.0.2.1:80 TCP [P.] seq 5 ack 6 win 9 data 4 (len 58)"),
+    (
+        ETH / IP4 / UDP(sport=53, dport=1) / answer(an=[DNSRR(rrname="example.com", rdata="192.0.2.7")]),
+        "IPv4 10.0.0.1:53 > 192.0.2.1:1 UDP DNS: example.com A 192.0.2.7 (len 98)",
+    ),
+    (
+        ETH / IP4 / UDP(sport=53, dport=1) / answer(rcode=3),
+        "IPv4 10.0.0.1:53 > 192.0.2.1:1 UDP DNS: example.com A NXDomain (len 71)",
+    ),
+    (
+        ETH / IP4 / UDP(sport=53, dport=1) / answer(tc=1, an=[]),
+        "IPv4 10.0.0.1:53 > 192.0.2.1:1 UDP DNS: example.com A no answer truncated (len 71)",
+    ),
+    (
+        ETH / IP4 / UDP(sport=53, dport=1) / answer(an=[DNSRR(rrname="example.com", type=65, rdata=b"\0\1\0")]),
+        "IPv4 10.0.0.1:53 > 192.0.2.1:1 UDP DNS: example.com A 1 answers (len 97)",
+    ),
+    (
+        ETH / IP4 / TCP(sport=1, dport=80, flags="SEC", seq=5, window=9),
+        "IPv4 10.0.0.1:1 > 192.0.2.1:80 TCP [SEW] seq 5 win 9 (len 54)",
+    ),
+    (
+        ETH / IP4 / TCP(sport=1, dport=80, flags="PA", seq=5, ack=6, window=9) / Raw(b"data"),
+        "IPv4 10.0.0.1:1 > 192.0.2.1:80 TCP [P.] seq 5 ack 6 win 9 data 4 (len 58)",
+    ),
     (ETH / IP6 / UDP(sport=1, dport=2) / Raw(b"xyz"), "IPv6 [2001:db8::1]:1 > [2001:db8::2]:2 UDP data 3 (len 65)"),
-    (ETH / ARP(op=1, hwsrc="02:00:00:00:00:01", psrc="10.0.0.1", pdst="10.0.0.2"), "ARP who-has 10.0.0.2 tell 10.0.0.1 (len 42)"),
-    (ETH / ARP(op=2, hwsrc="02:00:00:00:00:01", psrc="10.0.0.1", pdst="10.0.0.2"),
-     "ARP reply 10.0.0.1 is-at 02:00:00:00:00:01 (len 42)"),
-    (ETH / Dot1Q(vlan=5, prio=3) / IP4 / ICMP(type=8, id=1, seq=2), "vlan 5 p 3 IPv4 10.0.0.1 > 192.0.2.1 ICMP echo request id 1 seq 2 (len 46)"),
-    (ETH / Dot1AD(vlan=10) / Dot1Q(vlan=20) / IP4 / ICMP(type=3, code=4, nexthopmtu=1400),
-     "vlan 10 vlan 20 IPv4 10.0.0.1 > 192.0.2.1 ICMP unreachable fragmentation needed mtu 1400 (len 50)"),
-    (ETH / IP6 / ICMPv6ND_NS(tgt="2001:db8::9"), "IPv6 2001:db8::1 > 2001:db8::2 ICMPv6 neighbour solicitation for 2001:db8::9 (len 78)"),
-    (ETH / IP(src="10.0.0.1", dst="192.0.2.1", id=7, flags="MF", proto=17) / UDP(sport=1, dport=2, len=1008) / Raw(bytes(32)),
-     "IPv4 10.0.0.1:1 > 192.0.2.1:2 fragment id 0x7 at 0+ UDP bad length 1008 data 32 (len 74)"),
-    (ETH / IP(src="10.0.0.1", dst="192.0.2.1", id=7, frag=185, proto=17) / Raw(bytes(32)),
-     "IPv4 10.0.0.1 > 192.0.2.1 fragment id 0x7 at 1480 last UDP (len 66)"),
-    (ETH / IP6 / IPv6ExtHdrHopByHop() / IPv6ExtHdrFragment(nh=6, id=9, offset=2, m=1) / Raw(bytes(16)),
-     "IPv6 2001:db8::1 > 2001:db8::2 hop-by-hop fragment id 0x9 at 16+ TCP (len 86)"),
-    (ETH / IP4 / IP(src="10.1.0.1", dst="10.1.0.2") / UDP(sport=1, dport=2),
-     "IPv4 10.0.0.1 > 192.0.2.1 IPIP IPv4 10.1.0.1:1 > 10.1.0.2:2 UDP data 0 (len 62)"),
-    (ETH / IP4 / GRE(key_present=1, key=1) / IP6 / UDP(sport=1, dport=2),
-     "IPv4 10.0.0.1 > 192.0.2.1 GRE IPv6 [2001:db8::1]:1 > [2001:db8::2]:2 UDP data 0 (len 90)"),
-    (ETH / IP4 / UDP(sport=9, dport=4789) / VXLAN(vni=42) / ETH / IP4 / UDP(sport=1, dport=2),
-     "IPv4 10.0.0.1:9 > 192.0.2.1:4789 UDP VXLAN vni 42 IPv4 10.0.0.1:1 > 192.0.2.1:2 UDP data 0 (len 92)"),
-    (ETH / IP(src="10.0.0.1", dst="192.0.2.1", proto=89, ttl=1) / Raw(bytes(4)), "IPv4 10.0.0.1 > 192.0.2.1 ttl 1 OSPF (len 38)"),
+    (
+        ETH / ARP(op=1, hwsrc="02:00:00:00:00:01", psrc="10.0.0.1", pdst="10.0.0.2"),
+        "ARP who-has 10.0.0.2 tell 10.0.0.1 (len 42)",
+    ),
+    (
+        ETH / ARP(op=2, hwsrc="02:00:00:00:00:01", psrc="10.0.0.1", pdst="10.0.0.2"),
+        "ARP reply 10.0.0.1 is-at 02:00:00:00:00:01 (len 42)",
+    ),
+    (
+        ETH / Dot1Q(vlan=5, prio=3) / IP4 / ICMP(type=8, id=1, seq=2),
+        "vlan 5 p 3 IPv4 10.0.0.1 > 192.0.2.1 ICMP echo request id 1 seq 2 (len 46)",
+    ),
+    (
+        ETH / Dot1AD(vlan=10) / Dot1Q(vlan=20) / IP4 / ICMP(type=3, code=4, nexthopmtu=1400),
+        "vlan 10 vlan 20 IPv4 10.0.0.1 > 192.0.2.1 ICMP unreachable fragmentation needed mtu 1400 (len 50)",
+    ),
+    (
+        ETH / IP6 / ICMPv6ND_NS(tgt="2001:db8::9"),
+        "IPv6 2001:db8::1 > 2001:db8::2 ICMPv6 neighbour solicitation for 2001:db8::9 (len 78)",
+    ),
+    (
+        ETH
+        / IP(src="10.0.0.1", dst="192.0.2.1", id=7, flags="MF", proto=17)
+        / UDP(sport=1, dport=2, len=1008)
+        / Raw(bytes(32)),
+        "IPv4 10.0.0.1:1 > 192.0.2.1:2 fragment id 0x7 at 0+ UDP bad length 1008 data 32 (len 74)",
+    ),
+    (
+        ETH / IP(src="10.0.0.1", dst="192.0.2.1", id=7, frag=185, proto=17) / Raw(bytes(32)),
+        "IPv4 10.0.0.1 > 192.0.2.1 fragment id 0x7 at 1480 last UDP (len 66)",
+    ),
+    (
+        ETH / IP6 / IPv6ExtHdrHopByHop() / IPv6ExtHdrFragment(nh=6, id=9, offset=2, m=1) / Raw(bytes(16)),
+        "IPv6 2001:db8::1 > 2001:db8::2 hop-by-hop fragment id 0x9 at 16+ TCP (len 86)",
+    ),
+    (
+        ETH / IP4 / IP(src="10.1.0.1", dst="10.1.0.2") / UDP(sport=1, dport=2),
+        "IPv4 10.0.0.1 > 192.0.2.1 IPIP IPv4 10.1.0.1:1 > 10.1.0.2:2 UDP data 0 (len 62)",
+    ),
+    (
+        ETH / IP4 / GRE(key_present=1, key=1) / IP6 / UDP(sport=1, dport=2),
+        "IPv4 10.0.0.1 > 192.0.2.1 GRE IPv6 [2001:db8::1]:1 > [2001:db8::2]:2 UDP data 0 (len 90)",
+    ),
+    (
+        ETH / IP4 / UDP(sport=9, dport=4789) / VXLAN(vni=42) / ETH / IP4 / UDP(sport=1, dport=2),
+        "IPv4 10.0.0.1:9 > 192.0.2.1:4789 UDP VXLAN vni 42 IPv4 10.0.0.1:1 > 192.0.2.1:2 UDP data 0 (len 92)",
+    ),
+    (
+        ETH / IP(src="10.0.0.1", dst="192.0.2.1", proto=89, ttl=1) / Raw(bytes(4)),
+        "IPv4 10.0.0.1 > 192.0.2.1 ttl 1 OSPF (len 38)",
+    ),
     (Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02", type=0x1234) / Raw(b"x"), "ethertype 0x1234 (len 15)"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("packet", "line"), CASES, ids=[line for _, line in CASES])
@@ -93,9 +138,9 @@ def test_names_cannot_drive_a_terminal() -> None:
 
 
 def test_tunnels_end_somewhere() -> None:
-    data = bytes(ETH) [:12] + b"\x08\x00" + bytes(IP(src="10.0.0.1", dst="10.0.0.2", proto=4, len=20)) * 400  # fmt: skip
-    assert "more than 8 tunnels deep" in summarise(bytes(ETH / IP4 / Raw(b"")) [:14] + _nested(400))  # fmt: skip
-    assert summarise(data).endswith(f"(len {len(data)})")
+    line = summarise(bytes(ETH / IP4)[:14] + _nested(400))
+    assert line.count("IPIP") == 9
+    assert line.endswith("more than 8 tunnels deep (len 8014)")
 
 
 def _nested(depth: int) -> bytes:

@@ -68,7 +68,9 @@ def context_accesses(prog_type: str, attach: int = 0) -> dict[str, dict[str, lis
     answers: dict[str, dict[str, list[int]]] = {"read": {}, "write": {}}
     for size, code in SIZES.items():
         loads = [at for at in range(LAST_OFFSET) if _takes(prog_type, attach, f"{0x61 | code:02x}10{at:02x}0000000000")]
-        stores = [at for at in range(LAST_OFFSET) if _takes(prog_type, attach, f"{0x62 | code:02x}01{at:02x}0000000000")]
+        stores = [
+            at for at in range(LAST_OFFSET) if _takes(prog_type, attach, f"{0x62 | code:02x}01{at:02x}0000000000")
+        ]
         answers["read"][str(size)], answers["write"][str(size)] = loads, stores
     return answers
 

@@ -14,7 +14,6 @@ from xdpsim.progtypes.rows import PROG_TYPES, RUNNABLE, verdict_name
 from xdpsim.progtypes.skb import TC
 from xdpsim.progtypes.verdicts import SK
 from xdpsim.progtypes.xdp import XDP
-from xdpsim.sysbpf.numbers import map_type_number, prog_type_number
 from xdpsim.versions import Linux
 
 pytestmark = pytest.mark.golden
@@ -55,11 +54,6 @@ def test_flags() -> None:
     known = golden("progtypes")["flags"]
     ours = HELPER_FLAGS | {name: value for name, value in vars(map_types).items() if name.startswith("BPF_")}
     assert {name: known[name] for name in ours} == ours
-
-
-def test_the_kernel_calls_of_sysbpf_use_the_same_numbers() -> None:
-    assert all(prog_type_number(row.name) == row.id for row in PROG_TYPES.values() if row.id)
-    assert all(map_type_number(row.name) == row.id for row in map_types.MAP_TYPES.values())
 
 
 def test_which_type_may_call_which_helper() -> None:

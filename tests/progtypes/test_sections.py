@@ -12,9 +12,11 @@ from xdpsim.progtypes.rows import PROG_TYPES
 from xdpsim.progtypes.sections import SECTIONS, SectionMatch, section_program
 
 # Names that the libbpf of Debian 12 (1.1) does not know yet.
-_YOUNGER = ("tcx/", "tc/", "netkit/", "netfilter", "struct_ops.s", "usdt.s", "cgroup/connect_unix", "cgroup/sendmsg_unix",
-            "cgroup/recvmsg_unix", "cgroup/getpeername_unix", "cgroup/getsockname_unix", "kprobe.session", "uprobe.multi",
-            "uretprobe.multi", "uprobe.session", "sk_skb/verdict")  # fmt: skip
+_YOUNGER = (
+    *("tcx/", "tc/", "netkit/", "netfilter", "struct_ops.s", "usdt.s", "sk_skb/verdict"),
+    *("cgroup/connect_unix", "cgroup/sendmsg_unix", "cgroup/recvmsg_unix", "cgroup/getpeername_unix"),
+    *("cgroup/getsockname_unix", "kprobe.session", "uprobe.multi", "uretprobe.multi", "uprobe.session"),
+)
 NOT_EXACT = ("xdp/", "xdp/foo", "xdp_foo", "xdpfoo", "xdp.frags/foo", "tc/foo", "tc_ingress", "socket/1", "socket1",
              "classifier/ingress", "cgroup/skb/1", "sk_skb/stream_parser/x", "kprobefoo", "fentry.sfoo", "lsm.x",
              "sockops/1", "prog", "", "maps", "license", "2/1", "XDP")  # fmt: skip

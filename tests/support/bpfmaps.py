@@ -40,7 +40,7 @@ def create(
     map_extra: int = 0,
     btf: tuple[int, int, int] = (0, 0, 0),
 ) -> int:
-    """A file descriptor, or the negative errno of BPF_MAP_CREATE; `btf` is its handle and the types of key and value."""
+    """A file descriptor, or the negative errno; `btf` is its handle and the types of key and value."""
     head = struct.pack("<5I", map_type, key_size, value_size, max_entries, flags)
     return _bpf(_CREATE, head.ljust(48, b"\0") + struct.pack("<4IQ", *btf, 0, map_extra))
 

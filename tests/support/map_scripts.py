@@ -8,16 +8,20 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from tests.support import bpfmaps, rawbpf
+from tests.support.elf_writer import BtfWriter
 from tests.support.oracle import golden
 from tests.support.record import recorder
+from xdpsim.btf.parse import parse
 from xdpsim.errors import InputError
 from xdpsim.maps.map import Map, create_map
 from xdpsim.maps.spec import MapSpec
+from xdpsim.maps.special import SPECIAL_STRUCTS
 from xdpsim.maps.types import MAP_TYPES
+from xdpsim.sysbpf.btf import load_btf
 
 GOLDEN = "maps"
 _PER_CPU = {"PERCPU_ARRAY", "PERCPU_HASH"}
@@ -42,12 +46,14 @@ class Script:
     value_size: int
     max_entries: int
     flags: int
+    special: str = ""
     operations: list[Operation] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
 
     @property
     def name(self) -> str:
-        return f"{self.type}-{self.key_size}-{self.value_size}-{self.max_entries}-{self.flags:#x}"
+        shown = f"{self.type}-{self.key_size}-{self.value_size}-{self.max_entries}-{self.flags:#x}"
+        return f"{shown}-{self.special}" if self.special else shown
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -55,7 +61,7 @@ class Script:
         return self.key_size, self.value_size, self.max_entries, self.flags
 
 
-SHAPES: list[tuple[str, int, int, int, int]] = [
+SHAPES: list[tuple[Any, ...]] = [
     ("ARRAY", 4, 1, 3, 0),
     ("ARRAY", 4, 12, 5, 0),
     ("PERCPU_ARRAY", 4, 4, 3, 0),
@@ -81,7 +87,17 @@ SHAPES: list[tuple[str, int, int, int, int]] = [
     ("DEVMAP", 4, 4, 4, 0),
     ("DEVMAP", 4, 8, 4, 0),
     ("PROG_ARRAY", 4, 4, 4, 0),
+    ("ARRAY", 4, 16, 3, 0, "bpf_spin_lock"),
+    ("HASH", 4, 16, 5, 0, "bpf_spin_lock"),
+    ("HASH", 8, 12, 5, 1, "bpf_spin_lock"),
+    ("HASH", 4, 32, 5, 0, "bpf_timer"),
+    ("ARRAY", 4, 24, 5, 0, "bpf_timer"),
+    ("ARRAY", 4, 24, 5, 0, "kptr_untrusted"),
+    ("HASH", 4, 16, 5, 0, "bpf_refcount"),
+    ("PERCPU_HASH", 4, 24, 5, 0, "bpf_refcount"),
+    ("PERCPU_ARRAY", 4, 24, 3, 0, "kptr_untrusted"),
 ]
+"""Type, key size, value size, entries, flags; for some the special field at byte 8 of a value."""
 
 
 # generating
@@ -145,6 +161,22 @@ def _value(script: Script, dice: random.Random) -> str:
 # asking
 
 
+def value_types(script: Script) -> tuple[bytes, int, int]:
+    """BTF for a script with a special field, and the types of its key and value."""
+    b = BtfWriter()
+    words, size = [b.int("u32", 4), b.int("u64", 8)], script.value_size
+    if script.special in SPECIAL_STRUCTS:
+        taken = SPECIAL_STRUCTS[script.special][0]
+        parts = ((f"o{n}", words[0], n * 32) for n in range(taken // 4))
+        inner = b.struct(script.special, taken, *parts)
+    else:
+        taken = 8
+        inner = b.ptr(b.add(18, script.special, b.struct("task_struct", 8, ("x", words[1], 0))))
+    rest = [(f"r{at}", words[0], at * 8) for at in range(8 + taken, size - 3, 4)]
+    value = b.struct("value", size, ("a", words[1], 0), ("s", inner, 64), *rest)
+    return b.build(), words[0] if script.key_size == 4 else words[1], value
+
+
 def _hex(answer: bytes | int | None) -> int | str:
     return answer if isinstance(answer, int) else answer.hex() if answer is not None else -2
 
@@ -157,7 +189,10 @@ def _entries(script: Script, pairs: Iterator[tuple[bytes, bytes | int | None]]) 
 def ask_linux(script: Script) -> list[Answer]:
     """What the running kernel answers to each operation."""
     copies = bpfmaps.possible_cpus() if script.type in _PER_CPU else 1
-    kernel = bpfmaps.KernelMap(MAP_TYPES[script.type].id, script.shape, copies)
+    raw, key_type, value_type = value_types(script) if script.special else (b"", 0, 0)
+    types = load_btf(raw) if raw else None
+    btf = (types.number, key_type, value_type) if types else (0, 0, 0)
+    kernel = bpfmaps.KernelMap(MAP_TYPES[script.type].id, script.shape, copies, btf)
     program = rawbpf.load(bytes.fromhex("b700000002000000 9500000000000000")).fd if script.type == "PROG_ARRAY" else -1
 
     def walk() -> Iterator[tuple[bytes, bytes | int]]:
@@ -196,7 +231,11 @@ def _lookup_kernel(kernel: bpfmaps.KernelMap, key: bytes, script: Script) -> byt
 
 def ask_xdpsim(script: Script, cpus: int) -> list[Answer]:
     """What our map answers to each operation."""
-    ours = create_map(MapSpec("m", script.type, *script.shape), cpus=cpus, number=0)
+    spec = MapSpec("m", script.type, *script.shape)
+    if script.special:
+        raw, key_type, value_type = value_types(script)
+        spec = replace(spec, btf=parse(raw), key_type=key_type, value_type=value_type)
+    ours = create_map(spec, cpus=cpus, number=0)
     if script.type == "DEVMAP":
         ours.check_value = lambda value: 0 if int.from_bytes(value[:4], "little") in (0, _KNOWN_IFINDEX) else -22
     return [_ask_ours(ours, script, *operation) for operation in script.operations]

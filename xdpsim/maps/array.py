@@ -9,7 +9,7 @@ from __future__ import annotations
 from xdpsim.maps.header import E2BIG, EINVAL, MAP, NEG_E2BIG, NEG_EEXIST, NEG_EINVAL, NEG_ENOENT
 from xdpsim.maps.kind import ACCESS_FLAGS, PER_CPU_VALUE_BYTES, MapKind, MapMemory, Problem, declare, slot_bytes
 from xdpsim.maps.spec import MapSpec
-from xdpsim.maps.special import map_copy_value
+from xdpsim.maps.special import map_copy_padded, map_copy_value
 from xdpsim.maps.types import (
     BPF_EXIST,
     BPF_F_INNER_MAP,
@@ -20,7 +20,7 @@ from xdpsim.maps.types import (
     MAP_TYPES,
 )
 from xdpsim.memory.native import native
-from xdpsim.memory.raw import copy, load32, load64, store32
+from xdpsim.memory.raw import load32, load64, store32
 from xdpsim.memory.structs import RUN_STATE
 
 _MAX = MAP.offset("max_entries")
@@ -117,7 +117,7 @@ def percpu_array_user_update(rs: int, map_: int, key: int, value: int, flags: in
     stride = load64(map_ + _STRIDE)
     cpu = 0
     while cpu < load32(map_ + _CPUS):
-        copy(slot + cpu * load64(map_ + _CPU_STRIDE), value + cpu * stride, stride)
+        map_copy_padded(map_, slot + cpu * load64(map_ + _CPU_STRIDE), value + cpu * stride)
         cpu += 1
     return 0
 

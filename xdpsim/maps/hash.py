@@ -28,7 +28,7 @@ from xdpsim.maps.hash_nodes import (
 from xdpsim.maps.header import E2BIG, EINVAL, MAP, NEG_EINVAL, NEG_ENOENT
 from xdpsim.maps.kind import ACCESS_FLAGS, LARGEST_ALLOCATION, MapKind, MapMemory, Problem, declare, slot_bytes
 from xdpsim.maps.spec import MapSpec
-from xdpsim.maps.special import map_copy_value, map_zero_special
+from xdpsim.maps.special import map_copy_value, map_init_special
 from xdpsim.maps.types import (
     BPF_EXIST,
     BPF_F_LOCK,
@@ -119,14 +119,14 @@ def hash_update(rs: int, map_: int, key: int, value: int, flags: int) -> int:
         return error
     if old == 0:
         node = hash_take_node(map_)
-        map_zero_special(map_, node + value_at)
+        map_init_special(map_, node + value_at)
         map_copy_value(map_, node + value_at, value)
         return hash_link_new(map_, link, node, key, hash_)
     if is_locked:
         return map_copy_value(map_, old + value_at, value)
     following = load64(old)
     node = hash_take_replacement(rs, map_, old)
-    map_zero_special(map_, node + value_at)
+    map_init_special(map_, node + value_at)
     map_copy_value(map_, node + value_at, value)
     store64(node + NODE_HASH, hash_)
     copy(node + NODE_KEY, key, size)

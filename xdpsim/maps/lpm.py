@@ -27,7 +27,7 @@ from xdpsim.maps.lpm_nodes import (
     lpm_value,
 )
 from xdpsim.maps.spec import MapSpec
-from xdpsim.maps.special import map_copy_value, map_zero_special
+from xdpsim.maps.special import map_copy_value, map_init_special
 from xdpsim.maps.types import BPF_EXIST, BPF_F_NO_PREALLOC, BPF_F_NUMA_NODE, BPF_NOEXIST, MAP_TYPES
 from xdpsim.memory.native import native
 from xdpsim.memory.raw import copy, load32, load64, store32, store64
@@ -103,7 +103,7 @@ def lpm_update(rs: int, map_: int, key: int, value: int, flags: int) -> int:
             return NEG_ENOSPC
         store32(map_ + _COUNT, load32(map_ + _COUNT) + 1)
     node = lpm_new_node(map_, load32(key), 0, key + 4)
-    map_zero_special(map_, lpm_value(map_, node))
+    map_init_special(map_, lpm_value(map_, node))
     map_copy_value(map_, lpm_value(map_, node), value)
     return lpm_place(map_, link, node, key)
 

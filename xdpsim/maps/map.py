@@ -73,7 +73,7 @@ class Map(MutableMapping[Key, MapValue]):
     def __init__(self, spec: MapSpec, kind: MapKind, cpus: int, number: int) -> None:
         self.spec, self.kind, self.cpus, self.number = spec, kind, cpus, number
         self.codec = Codec(spec)
-        self.special: tuple[SpecialField, ...] = special_fields(spec.btf, self.codec.value_type)
+        self.special: tuple[SpecialField, ...] = special_fields(spec) if self.codec.is_typed else ()
         self.check_value: Callable[[bytes], int] | None = None
         self._copies = cpus if kind.per_cpu else 1
         self._stride = slot_bytes(spec.value_size)
@@ -99,9 +99,8 @@ class Map(MutableMapping[Key, MapValue]):
         self.header.cpus, self.header.number = self.cpus, self.number
         self.header.redirect_flags = kind.redirect_flags
         for at, entry in enumerate(self.special):
-            word = entry.offset | entry.size << 32
             place = special_at + at * ENTRY_BYTES
-            self._block.view[place : place + ENTRY_BYTES] = word.to_bytes(ENTRY_BYTES, "little")
+            self._block.view[place : place + ENTRY_BYTES] = entry.table_entry
         self.header.special = self._block.address + special_at if self.special else 0
         self.header.has_lock = int(any(entry.kind == "bpf_spin_lock" for entry in self.special))
 
@@ -205,11 +204,12 @@ class Map(MutableMapping[Key, MapValue]):
         if not self.kind.per_cpu:
             return self._without_special(bytes(block.view[at : at + self.spec.value_size]))
         step = self.header.cpu_stride
-        return b"".join(bytes(block.view[at + n * step : at + n * step + self._stride]) for n in range(self.cpus))
+        copies = (bytes(block.view[at + n * step : at + n * step + self._stride]) for n in range(self.cpus))
+        return b"".join(self._without_special(copy) for copy in copies)
 
     def _without_special(self, value: bytes) -> bytes:
         for entry in self.special:
-            value = value[: entry.offset] + bytes(entry.size) + value[entry.offset + entry.size :]
+            value = value[: entry.offset] + entry.initial + value[entry.offset + entry.size :]
         return value
 
     # typed

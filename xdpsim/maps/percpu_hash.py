@@ -26,10 +26,10 @@ from xdpsim.maps.kind import (
     slot_bytes,
 )
 from xdpsim.maps.spec import MapSpec
-from xdpsim.maps.special import map_copy_value
+from xdpsim.maps.special import map_copy_padded, map_copy_value, map_init_special
 from xdpsim.maps.types import BPF_EXIST, BPF_F_NUMA_NODE, MAP_TYPES
 from xdpsim.memory.native import NativeFunction, native
-from xdpsim.memory.raw import copy, fill, load32, load64, store64
+from xdpsim.memory.raw import fill, load32, load64, store64
 from xdpsim.memory.structs import RUN_STATE
 
 _KEY_SIZE = MAP.offset("key_size")
@@ -75,10 +75,11 @@ def percpu_hash_copy_all(map_: int, values: int, source: int) -> int:
     cpu = 0
     while cpu < load32(map_ + _CPUS):
         if source:
-            copy(values, source, stride)
+            map_copy_padded(map_, values, source)
             source += stride
         else:
             fill(values, 0, stride)
+            map_init_special(map_, values)
         values += load64(map_ + _CPU_STRIDE)
         cpu += 1
     return 0

@@ -1,37 +1,42 @@
 """Fields of values that only the kernel may write (locks, timers, kptrs, list heads): found by BTF, kept by copies.
 
 Follows btf_parse_fields() in kernel/bpf/btf.c and bpf_obj_memcpy() in include/linux/bpf.h: an update leaves these
-fields of the old value alone, a new value starts with them zeroed, and a user sees them as zero.
+fields of the old value alone, a new value starts with them zeroed, and a user sees them as they start.
 """
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 
 from xdpsim.btf.types import Array, Btf, Kind, Ref, Struct
 from xdpsim.maps.header import MAP
+from xdpsim.maps.spec import MapSpec
+from xdpsim.maps.types import BPF_F_RDONLY_PROG, BPF_F_WRONLY_PROG
 from xdpsim.memory.native import native
-from xdpsim.memory.raw import copy, fill, load32, load64, store64
+from xdpsim.memory.raw import copy, fill, load32, load64, store32, store64
 
 _SPECIAL = MAP.offset("special")
 _VALUE_SIZE = MAP.offset("value_size")
-ENTRY_BYTES = 8
-"""One entry of the native table: u32 offset, u32 size; an entry of size 0 ends it."""
+ENTRY_BYTES = 12
+"""One entry of the native table: u32 offset, u32 size, u32 initial value; an entry of size 0 ends it."""
 
-SPECIAL_SIZES = {
-    "bpf_spin_lock": 4,
-    "bpf_res_spin_lock": 8,
-    "bpf_timer": 16,
-    "bpf_wq": 16,
-    "bpf_task_work": 8,
-    "bpf_list_head": 16,
-    "bpf_list_node": 24,
-    "bpf_rb_root": 16,
-    "bpf_rb_node": 32,
-    "bpf_refcount": 4,
+_ELEMENTS = frozenset({"HASH", "LRU_HASH", "ARRAY"})
+_PER_CPU = frozenset({"PERCPU_HASH", "LRU_PERCPU_HASH", "PERCPU_ARRAY"})
+_LOCKED = frozenset({"HASH", "ARRAY"})
+SPECIAL_STRUCTS: dict[str, tuple[int, frozenset[str]]] = {
+    "bpf_spin_lock": (4, _LOCKED),
+    "bpf_res_spin_lock": (4, _LOCKED),
+    "bpf_timer": (16, _ELEMENTS),
+    "bpf_wq": (16, _ELEMENTS),
+    "bpf_task_work": (8, _ELEMENTS),
+    "bpf_list_head": (16, _ELEMENTS),
+    "bpf_rb_root": (16, _ELEMENTS),
+    "bpf_refcount": (4, _ELEMENTS | _PER_CPU),
 }
-"""Structs that are special wherever they stand in a value, with their sizes in bytes."""
-KPTR_TAGS = frozenset({"kptr", "kptr_untrusted", "percpu_kptr", "uptr"})
+"""Structs that are special in a map's value: their size in bytes and the types of map that take them."""
+KPTR_TAGS = frozenset({"kptr", "kptr_untrusted", "percpu_kptr"})
+_KPTR_MAPS = _ELEMENTS | _PER_CPU
 MAX_FIELDS = 1 << 12
 
 
@@ -43,21 +48,41 @@ class SpecialField:
     size: int
     kind: str
 
+    @property
+    def initial(self) -> bytes:
+        """What it is in a new value, and what users see: zeroes, but a reference count is 1."""
+        return int(self.kind == "bpf_refcount").to_bytes(self.size, "little")
 
-def special_fields(btf: Btf | None, type_id: int) -> tuple[SpecialField, ...]:
-    """The special fields of a value of that type, in order; none where the type is not known."""
+    @property
+    def table_entry(self) -> bytes:
+        """Its entry in the native table."""
+        first_word = int.from_bytes(self.initial[:4], "little")
+        return struct.pack("<3I", self.offset, self.size, first_word)
+
+
+def special_fields(spec: MapSpec) -> tuple[SpecialField, ...]:
+    """The special fields of the map's values, in order; none where BTF does not say what the values are.
+
+    There are none either where Linux refuses such a map: libbpf then makes it without BTF, so that nothing is special.
+    """
     found: list[SpecialField] = []
-    if btf is not None and type_id:
-        _collect(btf, type_id, 0, found, depth=0)
+    if spec.btf is not None and spec.value_type:
+        _collect(spec.btf, spec.value_type, 0, found, depth=0)
+    if spec.flags & (BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG) or any(spec.type not in _maps_for(row) for row in found):
+        return ()
     return tuple(sorted(found, key=lambda field: field.offset))
+
+
+def _maps_for(row: SpecialField) -> frozenset[str]:
+    return SPECIAL_STRUCTS[row.kind][1] if row.kind in SPECIAL_STRUCTS else _KPTR_MAPS
 
 
 def _collect(btf: Btf, type_id: int, at: int, found: list[SpecialField], depth: int) -> None:
     row = btf.resolve(type_id)
     if depth > 16 or len(found) > MAX_FIELDS:
         return
-    if isinstance(row, Struct) and row.name in SPECIAL_SIZES:
-        found.append(SpecialField(at, SPECIAL_SIZES[row.name], row.name))
+    if isinstance(row, Struct) and row.name in SPECIAL_STRUCTS:
+        found.append(SpecialField(at, SPECIAL_STRUCTS[row.name][0], row.name))
     elif isinstance(row, Struct) and row.kind is Kind.STRUCT:
         for member in row.members:
             if not member.bit_size and member.bit_offset % 8 == 0:
@@ -97,11 +122,22 @@ def map_copy_value(map_: int, dst: int, src: int) -> int:
 
 
 @native
-def map_zero_special(map_: int, value: int) -> int:
-    """Zero the special fields of a value that is about to be new."""
+def map_copy_padded(map_: int, dst: int, src: int) -> int:
+    """As map_copy_value, with the bytes up to the next multiple of 8, as users' updates of per-CPU values do."""
+    if load64(map_ + _SPECIAL):
+        return map_copy_value(map_, dst, src)
+    copy(dst, src, load32(map_ + _VALUE_SIZE) + 7 & ~7)
+    return 0
+
+
+@native
+def map_init_special(map_: int, value: int) -> int:
+    """Make the special fields of a value that is about to be new what they start as."""
     entry = load64(map_ + _SPECIAL)
     if entry:
         while load32(entry + 4):
             fill(value + load32(entry), 0, load32(entry + 4))
+            if load32(entry + 8):
+                store32(value + load32(entry), load32(entry + 8))
             entry += ENTRY_BYTES
     return 0

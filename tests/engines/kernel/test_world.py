@@ -70,7 +70,8 @@ def test_stand_ins_give_what_our_helpers_give(helper: int) -> None:
     state = rig.machine.run_state
     state.numa_node = 3
     found = stored(rig, helper, packets=2)
-    ours = Rig(seed=7).machine.run_state
+    other = Rig(seed=7)
+    ours = other.machine.run_state
     ours.ktime_ns, ours.tai_ns, ours.numa_node = KTIME_NS + 1000, TAI_NS + 1000, 3
     row = helper_for(helper, "XDP")
     assert row is not None
