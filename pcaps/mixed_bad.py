@@ -75,6 +75,19 @@ def bad_ip(random: Random) -> Scene:
         scene.append(
             Frame(octets(eth(8, 1) / ip / UDP(sport=1212, dport=53) / Raw(bytes(12))), random.randrange(100, 60_000))
         )
+    return scene + cut_transport(random)
+
+
+def cut_transport(random: Random) -> Scene:
+    """IPv4 and IPv6 packets whose lengths are right, but which end inside the transport header: on the wire, not cut."""
+    headers = (UDP(sport=1212, dport=53), ICMP(type=8, id=3, seq=4), TCP(sport=1212, dport=80, flags="S"))
+    numbers = (17, 1, 6)
+    scene = []
+    for number, header in zip(numbers, headers, strict=True):
+        for size in (0, 4, 7):
+            load = Raw(octets(header)[:size])
+            for ip in (IP(src="10.10.0.2", dst=VIP_WEB, proto=number), IPv6(src="2001:db8:a::2", dst=SERVER6, nh=number)):
+                scene.append(Frame(octets(eth(8, 1) / ip / load), random.randrange(100, 60_000)))
     return scene
 
 

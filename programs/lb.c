@@ -15,6 +15,7 @@
 
 #define MAX_VIPS 16
 #define MAX_REALS 256
+#define ICMP_QUOTE 8 /* RFC 792: what an ICMP error holds of the packet behind its IP header */
 #define RING_SIZE 31 /* a prime, as Maglev wants it; real use takes 65537 */
 
 enum fate {
@@ -25,7 +26,8 @@ enum fate {
 	FATE_FRAGMENT = 4, /* passed on: its ports are in another packet */
 	FATE_NO_SERVER = 5,
 	FATE_NO_ROOM = 6,
-	FATE_MAX = 7,
+	FATE_CUT = 7, /* less than the first eight bytes of the transport header: no server could answer with an ICMP error */
+	FATE_MAX = 8,
 };
 
 /* Source address of the tunnel: 192.0.2.1. */
@@ -172,9 +174,9 @@ static __always_inline enum fate encapsulate(struct xdp_md *ctx, const struct re
 	old_eth = (void *)eth + sizeof(*outer);
 	outer = (void *)(eth + 1);
 	data_end = (void *)(long)ctx->data_end;
-	/* Always true, but all packet pointers are new to the verifier. */
-	if ((void *)(old_eth + 1) > data_end)
-		return FATE_NO_ROOM;
+	/* All packet pointers are new to the verifier: this one check covers both headers, and what must follow them. */
+	if ((void *)(old_eth + 1) + sizeof(*outer) + ICMP_QUOTE > data_end)
+		return FATE_CUT;
 
 	/* The old header lies 20 bytes further on: outer covers its first bytes only after this. */
 	memcpy(eth->h_source, old_eth->h_dest, ETH_ALEN);

@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 import re
 import struct
+from typing import Any
 
 from tests.support import bpfmaps, rawbpf
+from tests.support.record import recorder
 from xdpsim.bits import M32
 from xdpsim.maps.map import Map
 from xdpsim.maps.types import MAP_TYPES
@@ -19,6 +21,49 @@ from xdpsim.memory.arena import Block
 from xdpsim.memory.structs import RUN_STATE
 
 NOTHING = 0xDEAD
+GOLDEN = "map_programs"
+SHAPES: tuple[tuple[str, tuple[int, int, int, int]], ...] = (
+    ("HASH", (4, 8, 2, 0)),
+    ("HASH", (4, 8, 2, 1)),
+    ("HASH", (8, 8, 2, 0)),
+    ("HASH", (16, 8, 2, 0)),
+    ("HASH", (12, 8, 2, 1)),
+    ("PERCPU_HASH", (4, 8, 2, 0)),
+    ("PERCPU_HASH", (8, 8, 2, 0)),
+    ("PERCPU_HASH", (20, 8, 2, 1)),
+    ("ARRAY", (4, 8, 4, 0)),
+    ("PERCPU_ARRAY", (4, 8, 4, 0)),
+    ("LPM_TRIE", (8, 8, 4, 1)),
+    ("LPM_TRIE", (20, 8, 4, 1)),
+)
+SCRIPTS = (
+    "hold 1",
+    "set 1=5; hold 1",
+    "set 1=5; hold 1; set 1=6",
+    "set 1=5; set 2=9; hold 1; set 1=6; set 2=7",
+    "set 1=5; set 2=9; hold 1; set 1=6; set 2=7; set 2=8",
+    "set 1=5; hold 1; set 1=6; set 1=7",
+    "set 1=5; hold 1; del 1",
+    "set 1=5; hold 1; del 1; set 2=8",
+    "set 1=5; hold 1; del 1; set 2=8; set 3=4",
+    "set 1=5; hold 1; set 1=6; set 2=8",
+    "set 1=5; hold 1; set 1=6; set 2=8; set 2=3",
+    "set 1=5; hold 1; set 1=6; del 1; set 3=8",
+    "set 1=5; set 2=5; set 3=6; ret",
+    "set 1=5; set 2=5; set 1=6; ret",
+    "set 1=5; set 1=5!1; ret",
+    "set 1=5!2; ret",
+    "set 1=5!3; ret",
+    "set 1=5!4; ret",
+    "set 33=5; ret",
+    "set 129=5; ret",
+    "set 129=5!4; ret",
+    "set 129=5!1; ret",
+    "del 129; ret",
+    "hold 129",
+    "del 1; ret",
+    "set 1=5; del 1; ret",
+)
 _STEP = re.compile(r"(hold|set|del|ret)(?: (\d+))?(?:=(\d+))?(?:!(\d+))?")
 
 
@@ -72,7 +117,7 @@ def run_on_linux(map_type: str, shape: tuple[int, int, int, int], script: str) -
 
 
 def key_words(key_size: int, key: int) -> list[int]:
-    """A key in 32-bit words; of an LPM trie a full prefix (the length comes first, so it differs by map type only)."""
+    """A key in 32-bit words, all but the first zero; in an LPM trie that is a prefix of `key` zero bits."""
     return [key if at == 0 else 0 for at in range((key_size + 3) // 4)]
 
 
@@ -128,3 +173,17 @@ class OwnProgram:
 
     def _words(self) -> tuple[int, int, int]:
         return self.state, self.target.header_address, self.state + self.key_at
+
+
+@recorder(GOLDEN)
+def record_programs() -> dict[str, Any]:
+    """Ask the running kernel, on one CPU."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        rows = [
+            [kind, shape, script, run_on_linux(kind, shape, script)] for kind, shape in SHAPES for script in SCRIPTS
+        ]
+    finally:
+        os.sched_setaffinity(0, before)
+    return {"programs": rows}

@@ -6,6 +6,7 @@ memory.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +21,7 @@ from xdpsim.progtypes.xdp import XDP
 
 FAULT_SAMPLES = 10
 ENTRIES_SHOWN = 10
+_TIME = re.compile(r"_ns$|time|start|last|seen|expire")
 _KEPT = (XDP.PASS, XDP.TX, XDP.REDIRECT)
 
 
@@ -80,6 +82,7 @@ class RunReport:
     fault_samples: list[FaultSample] = field(default_factory=list)
     errors: dict[str, Tally] = field(default_factory=dict)
     drops: list[Drop] = field(default_factory=list)
+    _kinds: set[frozenset[tuple[str, bytes]]] = field(default_factory=set)
 
     def add(self, result: Result, changes: list[Change] | None = None) -> None:
         """Count one packet; `changes` is what it did to the maps, where somebody looked."""
@@ -97,10 +100,18 @@ class RunReport:
             if tally is None:
                 tally = self.verdicts[result.verdict] = Tally()
             tally.add(result)
-            if len(self.drops) < self.drops_wanted and is_drop(result):
+            if self.wants_drops and is_drop(result):
                 self._add_drop(result, changes)
 
     def _add_drop(self, result: Result, changes: list[Change] | None) -> None:
+        """List the first drop of each kind: two are of one kind when they changed the same map entries."""
+        if changes:
+            kind = frozenset((change.map.name, change.key) for change in changes)
+            if kind in self._kinds:
+                return
+            self._kinds.add(kind)
+        elif changes is None and self.drops and self.drops[-1].changes is not None:
+            return  # a drop that nobody looked at may be of a kind that is listed
         name = verdict_name("XDP", result.verdict)
         self.drops.append(Drop(result.record.n, name, summarise(result.record.data), changes))
 
@@ -142,7 +153,9 @@ class MapRow:
     is_listed: bool = True
 
 
-def map_rows(maps: Iterable[Map], changes: Sequence[Change], skipped: Sequence[Map], describer: Describer) -> list[MapRow]:
+def map_rows(
+    maps: Iterable[Map], changes: Sequence[Change], skipped: Sequence[Map], describer: Describer
+) -> list[MapRow]:
     """A row for every map that is not read-only; of a `skipped` one only the size is known."""
     rows = []
     for source in maps:
@@ -179,5 +192,5 @@ def _entry(change: Change, describer: Describer) -> EntryRow:
 
 
 def _size(fields: Leaves) -> int:
-    """What entries are ordered by: the first number among the fields."""
-    return next((leaf for leaf in fields.values() if isinstance(leaf, int)), 0)
+    """What entries are ordered by: the first number among the fields that is no time."""
+    return next((leaf for name, leaf in fields.items() if isinstance(leaf, int) and not _TIME.search(name)), 0)

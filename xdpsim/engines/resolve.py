@@ -10,13 +10,12 @@ from xdpsim.engines.fault import line_at
 from xdpsim.engines.protocol import LoadedProgram
 from xdpsim.errors import Unsupported
 from xdpsim.helpers.ids import HELPERS_BY_ID
-from xdpsim.helpers.rows import Helper, helper_for
+from xdpsim.helpers.rows import KFUNCS, Helper, helper_for
 from xdpsim.isa.disasm import disasm
 from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import Family
 
 _REFUSED_FAMILIES = {
-    Family.CALL_KFUNC: "calls to kfuncs do not run yet",
     Family.CALL_REG: "no kernel runs calls through registers",
     Family.LD_PACKET: "LD_ABS and LD_IND are for tc and socket programs, which do not run yet",
     Family.ADDR_SPACE_CAST: "arenas do not run yet",
@@ -36,8 +35,8 @@ def check_runnable(program: LoadedProgram) -> None:
             continue
         if insn.family in _REFUSED_FAMILIES:
             raise _refusal(program, slot, insn, _REFUSED_FAMILIES[insn.family])
-        if insn.family is Family.CALL_HELPER:
-            helper_row(program, slot, insn)
+        if insn.family in (Family.CALL_HELPER, Family.CALL_KFUNC):
+            callee_row(program, slot, insn)
         if insn.family is Family.LD_IMM64:
             imm64_value(program, slot, insn)
 
@@ -48,8 +47,33 @@ def jump_target(program_length: int, slot: int, distance: int) -> int:
     return target if 0 <= target < program_length else program_length
 
 
-def helper_row(program: LoadedProgram, slot: int, insn: Insn) -> Helper:
-    """The row of the helper that `insn` calls."""
+FUNCTION_TAG = 1 << 60
+
+
+def function_handle(number: int, slot: int) -> int:
+    """What a register holds that points to a function of program `number`; no address looks like it."""
+    return FUNCTION_TAG | number << 32 | slot
+
+
+def function_of(handle: int) -> tuple[int, int] | None:
+    """Program number and first slot of a function handle; None for any other value."""
+    return ((handle >> 32) & 0xFFFF_FFF, handle & 0xFFFF_FFFF) if handle >> 60 == 1 else None
+
+
+def callee_row(program: LoadedProgram, slot: int, insn: Insn) -> Helper:
+    """The row of the helper or the kernel function that `insn` calls."""
+    if insn.family is Family.CALL_HELPER:
+        return _helper_row(program, slot, insn)
+    names = program.spec.kfuncs
+    if not 0 <= insn.imm < len(names):
+        raise _refusal(program, slot, insn, "a kernel function without a name cannot be called")
+    row = KFUNCS.get(names[insn.imm])
+    if row is None:
+        raise _refusal(program, slot, insn, f"kernel function {names[insn.imm]} does not run yet")
+    return row
+
+
+def _helper_row(program: LoadedProgram, slot: int, insn: Insn) -> Helper:
     row = helper_for(insn.imm, program.spec.type)
     if row is None:
         known = HELPERS_BY_ID.get(insn.imm)
@@ -71,6 +95,8 @@ def imm64_value(program: LoadedProgram, slot: int, insn: Insn) -> int:
         if not target.value_address:
             raise _refusal(program, slot, insn, f"map {target.spec.name} ({target.spec.type}) has no direct values")
         return target.value_address + (insn.next_imm & 0xFFFF_FFFF)
+    if insn.op == "FUNC":
+        return function_handle(program.number, jump_target(len(program.spec.code), slot, insn.imm))
     raise _refusal(program, slot, insn, f"{insn.op.lower()} references do not run yet")
 
 

@@ -30,8 +30,8 @@ _MAX_SIZE = 1 << 29
 
 
 def kinds_of(row: Helper) -> int:
-    """The row's argument kinds as four bits each, the first argument lowest; 0 when nothing needs a check."""
-    return sum(_CODES.get(kind, 0) << 4 * index for index, kind in enumerate(row.args))
+    """The row's argument kinds as eight bits each, the first argument lowest; 0 when nothing needs a check."""
+    return sum(_CODES.get(kind, 0) << 8 * index for index, kind in enumerate(row.args))
 
 
 @native
@@ -55,14 +55,14 @@ def check_argument(rs: int, kind: int, value: int, size: int, map_: int) -> int:
 @native
 def check_arguments(rs: int, kinds: int, r1: int, r2: int, r3: int, r4: int, r5: int) -> int:
     """0 when all arguments may be passed, else the number of the first that may not."""
-    if kinds & 15 and check_argument(rs, kinds & 15, r1, r2, 0) == 0:
+    if kinds & 255 and check_argument(rs, kinds & 255, r1, r2, 0) == 0:
         return 1
-    if (kinds >> 4) & 15 and check_argument(rs, (kinds >> 4) & 15, r2, r3, r1) == 0:
+    if (kinds >> 8) & 255 and check_argument(rs, (kinds >> 8) & 255, r2, r3, r1) == 0:
         return 2
-    if (kinds >> 8) & 15 and check_argument(rs, (kinds >> 8) & 15, r3, r4, r1) == 0:
+    if (kinds >> 16) & 255 and check_argument(rs, (kinds >> 16) & 255, r3, r4, r1) == 0:
         return 3
-    if (kinds >> 12) & 15 and check_argument(rs, (kinds >> 12) & 15, r4, r5, r1) == 0:
+    if (kinds >> 24) & 255 and check_argument(rs, (kinds >> 24) & 255, r4, r5, r1) == 0:
         return 4
-    if (kinds >> 16) & 15 and check_argument(rs, (kinds >> 16) & 15, r5, 0, r1) == 0:
+    if (kinds >> 32) & 255 and check_argument(rs, (kinds >> 32) & 255, r5, 0, r1) == 0:
         return 5
     return 0

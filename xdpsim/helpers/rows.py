@@ -44,6 +44,7 @@ class Control(Enum):
 
     NONE = "none"
     TAIL_CALL = "tail_call"
+    THROW = "throw"
 
 
 Body = Callable[..., int]
@@ -64,10 +65,18 @@ class Helper:
     """All five argument registers are passed on, whatever `args` says (trace_printk)."""
 
     @property
+    def writes_memory(self) -> bool:
+        """Whether it writes through a pointer that the program gives it."""
+        return Arg.UNINIT_MEM in self.args
+
+    @property
     def arity(self) -> int:
         """How many argument registers the body takes."""
         return 5 if self.variadic else len(self.args)
 
+
+KFUNCS: dict[str, Helper] = {}
+"""Kernel functions that programs call by name; their rows are like those of helpers, with id 0."""
 
 ANY_TYPE = "*"
 HELPERS: dict[tuple[int, str], Helper] = {}
@@ -123,6 +132,26 @@ def helper(
     def register(function: Body) -> Body:
         row = Helper(helper_id, function.__name__, args, returns, function, moves_packet, variadic=variadic)
         declare(row, programs)
+        return function
+
+    return register
+
+
+def kfunc(
+    *,
+    args: tuple[Arg, ...],
+    returns: Ret,
+    moves_packet: bool = False,
+    control: Control = Control.NONE,
+    variadic: bool = False,
+) -> Callable[[Body], Body]:
+    """Declare a kernel function whose body is plain Python over the machine."""
+
+    def register(function: Body) -> Body:
+        if function.__name__ in KFUNCS:
+            raise XdpsimBug(f"kfunc {function.__name__} is declared twice")
+        row = Helper(0, function.__name__, args, returns, function, moves_packet, control, variadic)
+        KFUNCS[row.name] = row
         return function
 
     return register

@@ -38,7 +38,8 @@ class ProgramSpec:
 
     In `code`, LD_IMM64 with op MAP_FD or MAP_VALUE holds in `imm` the index into `Object.maps` (next_imm: byte offset
     into the value), with op FUNC in `imm` the distance in slots; CALL_LOCAL's `imm` is the final distance. A program
-    whose `unsupported` is not empty must not run: the text says why, with insn and source line.
+    whose `unsupported` is not empty must not run: the text says why, with insn and source line. CALL_KFUNC's `imm` is an
+    index into `kfuncs`, the names of the kernel functions that it calls.
     """
 
     name: str
@@ -53,6 +54,7 @@ class ProgramSpec:
     sleepable: bool = False
     func_info: tuple[tuple[int, int], ...] = ()
     line_info: tuple[tuple[int, int, int, int], ...] = ()
+    kfuncs: tuple[str, ...] = ()
     unsupported: str = ""
 
 

@@ -104,7 +104,7 @@ class MapKind:
     update_error: NativeFunction | None = None
     per_cpu: bool = False
     redirect_flags: int = 0
-    encode_value: Callable[[MapSpec, object], object] = lambda spec, value: value
+    encode_value: Callable[[MapSpec, object, str], object] = lambda spec, value, where: value
     decode_value: Callable[[bytes], Value] | None = None
     length: Callable[[View], int] | None = None
 

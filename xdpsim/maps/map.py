@@ -283,7 +283,7 @@ class Map(MutableMapping[Key, MapValue]):
     def encode(self, value: object, where: str) -> bytes:
         """What `update_bytes` takes, from a typed value; per CPU from a list of them, or one for all CPUs."""
         if not self.kind.per_cpu:
-            return self.codec.encode_value(self.kind.encode_value(self.spec, value), where)
+            return self.codec.encode_value(self.kind.encode_value(self.spec, value, where), where)
         if isinstance(value, bytes) and len(value) == self._stride * self._copies != self.spec.value_size:
             return value
         if isinstance(value, list) and self._is_per_cpu_list(value):

@@ -152,18 +152,18 @@ def _build_hidden(memory: MapMemory) -> None:
     memory.regions.clear()
 
 
-def _number(spec: MapSpec, value: object, what: str) -> object:
+def _number(value: object, what: str, where: str) -> object:
     """A program's or interface's number as the object itself or an int gives it; None for anything else."""
     number = getattr(value, what, value)
     if not isinstance(number, int) or isinstance(number, bool):
         return None
     if not 0 <= number < 1 << 31:
-        raise InputError(f"map {spec.name}: {what} {number}, expected 0 to {(1 << 31) - 1}")
+        raise InputError(f"{where}: {what} {number}, expected 0 to {(1 << 31) - 1}")
     return number
 
 
-def _encode_program(spec: MapSpec, value: object) -> object:
-    number = _number(spec, value, "number")
+def _encode_program(spec: MapSpec, value: object, where: str) -> object:
+    number = _number(value, "number", where)
     return number.to_bytes(4, "little") if isinstance(number, int) else value
 
 
@@ -171,7 +171,7 @@ def _decode_program(value: bytes) -> Value:
     return int.from_bytes(value, "little")
 
 
-def _encode_device(spec: MapSpec, value: object) -> object:
+def _encode_device(spec: MapSpec, value: object, where: str) -> object:
     """An interface, its ifindex, or {"ifindex": .., "bpf_prog": a program, its number, or bpftool's {"id": ..}}."""
     target, program = value, None
     if isinstance(value, Mapping):
@@ -180,11 +180,12 @@ def _encode_device(spec: MapSpec, value: object) -> object:
         target, program = value["ifindex"], value.get("bpf_prog")
         if isinstance(program, Mapping):
             program = program.get("id", program.get("fd"))
-    ifindex, number = _number(spec, target, "ifindex"), 0 if program is None else _number(spec, program, "number")
+    ifindex = _number(target, "ifindex", where)
+    number = 0 if program is None else _number(program, "number", where)
     if not isinstance(ifindex, int) or not isinstance(number, int):
         return value
     if number and spec.value_size == 4:
-        raise InputError(f"map {spec.name}: a program for ifindex {ifindex}, expected none: its values are 4 bytes")
+        raise InputError(f"{where}: a program for ifindex {ifindex}, expected none: its values are 4 bytes")
     return (ifindex | number << 32).to_bytes(8, "little")[: spec.value_size]
 
 

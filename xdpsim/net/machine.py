@@ -53,6 +53,7 @@ class EmulatedMachine:
         self.programs: list[LoadedProgram] = []
         self._maps: dict[int, Map] = {}
         self._load_runner: Callable[[int], Any] = lambda number: None
+        self._call_back: Callable[..., int] = lambda function, *args: 0
 
     def add_map(self, spec: MapSpec) -> Map:
         """Create a map and let programs reach it."""
@@ -79,6 +80,14 @@ class EmulatedMachine:
     def runner(self, number: int) -> Any:
         """The running engine's form of program `number`; None when there is no such program."""
         return self._load_runner(number) if 0 < number <= len(self.programs) else None
+
+    def set_caller(self, call: Callable[..., int]) -> None:
+        """Say who runs callbacks: the engine."""
+        self._call_back = call
+
+    def call_back(self, function: int, *args: int) -> int:
+        """Run a function of the running program, given by its handle; its r0."""
+        return self._call_back(function, *args)
 
     def emit(self, kind: str, data: object) -> None:
         """Record an event of the packet that is running."""

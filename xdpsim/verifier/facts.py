@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from xdpsim.helpers.rows import helper_for
 from xdpsim.isa.insn import Code, Insn
 from xdpsim.isa.rows import Family
 from xdpsim.verifier.cfg import STRAY, call_target, successors
@@ -15,7 +16,10 @@ from xdpsim.verifier.cfg import STRAY, call_target, successors
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """A pointer that is known: `kind` is "ctx", "stack" or "map", `offset` its distance in bytes, `map` an index."""
+    """A pointer that is known: `kind` is "ctx", "stack" or "map", `offset` its distance in bytes, `map` an index.
+
+    Kind "in_stack" is a stack pointer moved by an amount that is not known.
+    """
 
     kind: str
     offset: int = 0
@@ -32,13 +36,14 @@ class Facts:
     """How far below r10 the program may reach: the lowest constant offset that it forms."""
 
 
+_STACK = ("stack", "in_stack")
 _LOADS = (Family.LOAD, Family.LOAD_SX, Family.LOAD_ACQUIRE)
 
 Values = dict[int | tuple[str, int], Pointer]
 """Known pointers by register number, and by ("stack", offset) for spilled ones."""
 
 
-def find_facts(code: Code) -> Facts:
+def find_facts(code: Code, program_type: str) -> Facts:
     """Run the data flow to its fixed point."""
     states: dict[int, Values] = {0: {1: Pointer("ctx"), 10: Pointer("stack")}}
     left = [0] if code else []
@@ -47,10 +52,10 @@ def find_facts(code: Code) -> Facts:
         insn = code[slot]
         if insn is None:
             continue
-        after = _step(insn, states[slot])
+        after = _step(insn, states[slot], program_type)
         targets = [(target, after) for target in successors(code, slot)]
         if insn.family is Family.CALL_LOCAL:
-            arguments: Values = {r: p for r in range(1, 6) if (p := states[slot].get(r)) and p.kind != "stack"}
+            arguments: Values = {r: p for r in range(1, 6) if (p := states[slot].get(r)) and p.kind not in _STACK}
             targets.append((call_target(code, slot, insn), {**arguments, 10: Pointer("stack")}))
         for target, values in targets:
             if target != STRAY and _merge(states, target, values):
@@ -69,7 +74,7 @@ def _merge(states: dict[int, Values], slot: int, values: Values) -> bool:
     return len(kept) != len(old)
 
 
-def _step(insn: Insn, before: Values) -> Values:
+def _step(insn: Insn, before: Values, program_type: str) -> Values:
     values = dict(before)
     family, dst = insn.family, insn.dst
     source = before.get(insn.src)
@@ -77,6 +82,8 @@ def _step(insn: Insn, before: Values) -> Values:
         _assign(values, dst, source)
     elif family is Family.ALU and insn.op == "add" and insn.bits == 64 and not insn.uses_reg and dst in before:
         _assign(values, dst, replace(before[dst], offset=before[dst].offset + insn.imm))
+    elif family is Family.ALU and dst in before and before[dst].kind in _STACK:
+        _assign(values, dst, Pointer("in_stack"))
     elif family is Family.LD_IMM64:
         is_map = insn.op in ("MAP_FD", "MAP_IDX")
         _assign(values, dst, Pointer("map", map=insn.imm) if is_map else None)
@@ -85,9 +92,10 @@ def _step(insn: Insn, before: Values) -> Values:
     elif family is Family.STORE_REG or family is Family.STORE_IMM or family is Family.STORE_RELEASE:
         _spill(values, insn, before.get(dst), source)
     elif family in (Family.CALL_HELPER, Family.CALL_LOCAL, Family.CALL_KFUNC):
-        for place in [place for place in values if place in range(6) or isinstance(place, tuple)]:
-            if not isinstance(place, tuple) or _stack_escaped(before):
-                del values[place]
+        for register in range(6):
+            values.pop(register, None)
+        if _may_write_stack(insn, before, program_type):
+            _forget_stack(values)
     elif family is Family.ATOMIC:
         _assign(values, insn.src, None)
         _assign(values, 0, None)
@@ -106,9 +114,10 @@ def _assign(values: Values, register: int, pointer: Pointer | None) -> None:
 
 def _spill(values: Values, insn: Insn, target: Pointer | None, source: Pointer | None) -> None:
     """A store: forget the spills that it may overwrite, remember a pointer stored whole."""
-    if target is None or target.kind != "stack":
-        if target is None:
-            _forget_stack(values)
+    if target is None or target.kind not in _STACK:
+        return  # no pointer into the stack is ever unknown: see "in_stack"
+    if target.kind == "in_stack":
+        _forget_stack(values)
         return
     at = target.offset + insn.off
     for place in [place for place in values if isinstance(place, tuple) and at - 8 < place[1] < at + insn.width]:
@@ -122,9 +131,12 @@ def _forget_stack(values: Values) -> None:
         del values[place]
 
 
-def _stack_escaped(before: Values) -> bool:
-    """Whether a call gets a stack pointer, through which it may overwrite spills."""
-    return any(before[r].kind == "stack" for r in range(1, 6) if r in before)
+def _may_write_stack(insn: Insn, before: Values, program_type: str) -> bool:
+    """Whether a call gets a stack pointer through which it may overwrite spills; most helpers only read."""
+    if not any(before[r].kind in _STACK for r in range(1, 6) if r in before):
+        return False
+    row = helper_for(insn.imm, program_type) if insn.family is Family.CALL_HELPER else None
+    return row is None or row.writes_memory
 
 
 def _collect(code: Code, states: dict[int, Values]) -> Facts:

@@ -7,7 +7,7 @@ from functools import partial
 
 from xdpsim.bits import M64
 from xdpsim.engines.fault import FaultKind
-from xdpsim.engines.interpreter.cpu import CallFrame, Cpu, Finished, Op, Switched
+from xdpsim.engines.interpreter.cpu import TO_HELPER, CallFrame, Cpu, Finished, Op, Returned, Switched
 from xdpsim.engines.limits import MAX_TAIL_CALLS
 from xdpsim.helpers.checks import check_arguments, kinds_of
 from xdpsim.helpers.map_ops import program_at
@@ -42,6 +42,9 @@ def exit_(cpu: Cpu, insn: Insn, slot: int) -> Op:
         frame = frames.pop()
         regs[6:10] = frame.saved
         cpu.close_stack_frame()
+        if frame.slot == TO_HELPER:
+            cpu.program = frame.program
+            raise Returned
         if frame.program is not cpu.program:
             raise Switched(frame.program, frame.slot)
         return frame.slot
@@ -84,6 +87,18 @@ def tail_call(cpu: Cpu, row: Helper, slot: int) -> Op:
         state.tail_calls += 1
         regs[1] = cpu.context_address
         raise Switched(target, 0)
+
+    return run
+
+
+def throw(cpu: Cpu, row: Helper, slot: int) -> Op:
+    """bpf_throw: leave all functions at once; the program returns the cookie."""
+    regs, frames = cpu.regs, cpu.frames
+
+    def run() -> int:
+        regs[0] = regs[1]
+        frames.clear()
+        raise Finished
 
     return run
 

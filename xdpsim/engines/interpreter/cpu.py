@@ -31,6 +31,10 @@ class Finished(Exception):
     """The main function returned."""
 
 
+class Returned(Exception):
+    """A callback returned to the helper that called it."""
+
+
 class Switched(Exception):
     """Control goes on in another program: after a tail call, or a return out of one."""
 
@@ -39,12 +43,16 @@ class Switched(Exception):
         self.program, self.slot = program, slot
 
 
+TO_HELPER = -1
+
+
 @dataclass(slots=True)
 class CallFrame:
     """Where a subprogram returns to, and the caller's saved registers."""
 
     program: InterpretedProgram
     slot: int
+    """Where the caller goes on, or TO_HELPER."""
     saved: list[int]
 
 

@@ -9,19 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
-from xdpsim.engines.fault import FaultKind
+from xdpsim.engines.fault import FaultKind, record_fault
 from xdpsim.engines.interpreter import access, alu, calls
 from xdpsim.engines.interpreter.context import ContextAccess
-from xdpsim.engines.interpreter.cpu import Cpu, Faulted, Finished, Op, Switched
+from xdpsim.engines.interpreter.cpu import TO_HELPER, CallFrame, Cpu, Faulted, Finished, Op, Returned, Switched
 from xdpsim.engines.limits import DEFAULT_BUDGET
 from xdpsim.engines.protocol import LoadedProgram
-from xdpsim.engines.resolve import check_runnable, helper_row, imm64_value
+from xdpsim.engines.resolve import callee_row, check_runnable, function_of, imm64_value
 from xdpsim.helpers.machine import Machine
-from xdpsim.helpers.rows import Control
+from xdpsim.helpers.rows import Control, Helper
 from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import Family
 from xdpsim.memory.batch import Batch, Stop
 from xdpsim.memory.batch_ops import begin_packet, end_packet
+from xdpsim.memory.structs import CALL_FRAMES
 
 Observer = Callable[[LoadedProgram, int], None]
 """Sees each slot before it is done."""
@@ -49,6 +50,13 @@ _ACCESS: dict[Family, Callable[[Cpu, ContextAccess, Insn, int], Op]] = {
 }
 
 
+_CALLS: dict[Control, Callable[[Cpu, Helper, int], Op]] = {
+    Control.NONE: calls.call_helper,
+    Control.TAIL_CALL: calls.tail_call,
+    Control.THROW: calls.throw,
+}
+
+
 class InterpreterEngine:
     """Runs programs insn by insn. `observer`, when set, sees every slot; it may look at `cpu`."""
 
@@ -59,11 +67,42 @@ class InterpreterEngine:
         self.cpu = Cpu(machine)
         self.budget = budget
         self.observer: Observer | None = None
+        machine.set_caller(self.call_back)
 
     def load(self, program: LoadedProgram) -> InterpretedProgram:
         """Make a program ready; Unsupported by name for what does not run."""
         check_runnable(program)
         return InterpretedProgram(self, program)
+
+    def call_back(self, function: int, *args: int) -> int:
+        """Run the function behind a handle on the next stack frame; r0. A fault in it ends the whole program."""
+        cpu, place = self.cpu, function_of(function)
+        if place is None or (program := self.machine.runner(place[0])) is None:
+            raise cpu.fault(FaultKind.STRAY, 0, function)
+        if len(cpu.frames) + 1 >= CALL_FRAMES:
+            raise cpu.fault(FaultKind.CALL_DEPTH, place[1])
+        assert cpu.program is not None
+        cpu.frames.append(CallFrame(cpu.program, TO_HELPER, cpu.regs[6:10]))
+        cpu.program = program
+        cpu.open_stack_frame()
+        cpu.regs[1 : len(args) + 1] = args
+        try:
+            program.follow(place[1])
+        except Returned:
+            result: int = cpu.regs[0]
+        return result
+
+    def run_callback(self, function: int, *args: int) -> Stop:
+        """Run a function by itself, as a timer does; how it ended."""
+        place = function_of(function)
+        program = self.machine.runner(place[0]) if place else None
+        if place is None or program is None:
+            record_fault(self.machine.run_state, FaultKind.STRAY, 0, function)
+            return Stop.FAULT
+        self.cpu.enter(program)
+        self.cpu.regs[1 : len(args) + 1] = args
+        result: Stop = program.run_from(place[1])
+        return result
 
 
 class InterpretedProgram:
@@ -90,9 +129,8 @@ class InterpretedProgram:
             return _ACCESS[insn.family](cpu, fields, insn, slot)
         if insn.family is Family.LD_IMM64:
             return access.ld_imm64(cpu, imm64_value(self.program, slot, insn), insn, slot)
-        row = helper_row(self.program, slot, insn)
-        make = calls.tail_call if row.control is Control.TAIL_CALL else calls.call_helper
-        return make(cpu, row, slot)
+        row = callee_row(self.program, slot, insn)
+        return _CALLS[row.control](cpu, row, slot)
 
     def _stray(self, slot: int) -> Op:
         def run() -> int:
@@ -109,18 +147,18 @@ class InterpretedProgram:
             begin_packet(state, batch.address, index)
             cpu.refresh_packet()
             cpu.enter(self)
-            stop = self._run()
+            stop = self.run_from(0)
             end_packet(state, batch.address, index, cpu.regs[0] if stop is Stop.END else 0)
             if stop is not Stop.END:
                 return index, stop
         return batch.count, Stop.END
 
-    def _run(self) -> Stop:
-        """Run the main function to its end."""
+    def run_from(self, slot: int) -> Stop:
+        """Run the function at `slot` to its end."""
         cpu = self.engine.cpu
         cpu.insns = 0
         try:
-            self.follow(0)
+            self.follow(slot)
         except Finished:
             return Stop.END
         except Faulted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xdpsim.engines.fault import FaultKind
 from xdpsim.engines.jit.function import FAULT_CODE, FunctionEmitter, function_symbol
-from xdpsim.engines.resolve import helper_row
+from xdpsim.engines.resolve import callee_row
 from xdpsim.helpers.checks import kinds_of
 from xdpsim.isa.insn import Insn
 from xdpsim.memory.native import NativeFunction
@@ -14,7 +14,7 @@ from xdpsim.verifier.cfg import STRAY, call_target
 
 def call_helper(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
     """Check the arguments by the row's kinds, then call the native body."""
-    row = helper_row(f.program, slot, insn)
+    row = callee_row(f.program, slot, insn)
     assert isinstance(row.body, NativeFunction)
     arguments = [f.register(number) for number in range(1, 6)]
     kinds = kinds_of(row)

@@ -14,7 +14,7 @@ from typing import Any
 from xdpsim.engines.jit.module import ENTRY, Module
 from xdpsim.engines.limits import DEFAULT_BUDGET
 from xdpsim.engines.protocol import LoadedProgram
-from xdpsim.engines.resolve import check_runnable, helper_row
+from xdpsim.engines.resolve import callee_row, check_runnable
 from xdpsim.errors import Unsupported
 from xdpsim.helpers.machine import Machine
 from xdpsim.isa.disasm import disasm
@@ -41,8 +41,8 @@ class JitEngine:
         """Compile; Unsupported by name for what runs in the interpreter only."""
         check_runnable(program)
         for slot, insn in enumerate(program.spec.code):
-            if insn is not None and insn.family is Family.CALL_HELPER:
-                row = helper_row(program, slot, insn)
+            if insn is not None and insn.family in (Family.CALL_HELPER, Family.CALL_KFUNC):
+                row = callee_row(program, slot, insn)
                 if not isinstance(row.body, NativeFunction):
                     raise Unsupported(
                         f"{program.spec.name}: insn {slot} ({disasm(insn)}): {row.name} does not run on the jit yet",

@@ -47,7 +47,7 @@ class Module:
     """IR text with what has to be bound when its object code is loaded: runtime functions and addresses by symbol."""
 
     def __init__(self, program: LoadedProgram, budget: int) -> None:
-        facts = find_facts(program.spec.code)
+        facts = find_facts(program.spec.code, program.spec.type)
         setting = Setting(NATIVE_CONTEXTS[program.spec.type], budget, EMIT_FAMILY)
         emitters = [
             FunctionEmitter(program, function, facts, setting) for function in functions(program.spec.code).values()
