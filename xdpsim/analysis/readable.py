@@ -7,6 +7,7 @@ For reports only: what a machine reads is `Map.dump()`, in bpftool's shape. A `_
 from __future__ import annotations
 
 import ipaddress
+from socket import AF_INET6, inet_ntop
 from typing import TypeAlias, Union
 
 from xdpsim.btf.decode import decode_value, is_char_array
@@ -131,7 +132,7 @@ def _walk(btf: Btf, type_id: int, data: bytes, path: str, found: Leaves) -> None
     if alias in _BIG_ENDIAN and len(data) == _BIG_ENDIAN[alias]:
         found[path] = str(ipaddress.IPv4Address(data)) if len(data) == 4 else int.from_bytes(data, "big")
     elif isinstance(row, Struct) and row.name == "in6_addr":
-        found[path] = str(ipaddress.IPv6Address(data))
+        found[path] = inet_ntop(AF_INET6, data)
     elif isinstance(row, Struct) and row.members:
         for member in row.members:
             _member(btf, member, data, path, found)

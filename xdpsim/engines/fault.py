@@ -54,16 +54,28 @@ def fault_view(run_state: View) -> View:
 
 
 def record_fault(
-    run_state: View, kind: FaultKind, slot: int, address: int = 0, size: int = 0, is_write: bool = False
+    run_state: View,
+    kind: FaultKind,
+    slot: int,
+    address: int = 0,
+    size: int = 0,
+    is_write: bool = False,
+    program: int = 0,
 ) -> None:
-    """Leave a fault in the run state."""
+    """Leave a fault in the run state; `program` is the number of the program that `slot` is in, 0 for the first one."""
     view = fault_view(run_state)
-    view.code, view.slot, view.address, view.size, view.is_write = kind, slot, address, size, int(is_write)
+    view.code, view.slot, view.accessed, view.size, view.is_write = kind, slot, address, size, int(is_write)
+    view.program = program
 
 
 def read_fault(machine: Machine, program: LoadedProgram) -> Fault:
-    """The fault in the machine's run state, in words; its addresses are described as they are now."""
+    """The fault in the machine's run state, in words; its addresses are described as they are now.
+
+    `program` is the one that the packet was given to; after a tail call the fault may be in another.
+    """
     view = fault_view(machine.run_state)
+    if 0 < view.program <= len(machine.programs):
+        program = machine.programs[view.program - 1]
     kind = FaultKind(view.code)
     code, slot = program.spec.code, view.slot
     insn = code[slot] if slot < len(code) else None
@@ -84,20 +96,20 @@ def line_at(program: LoadedProgram, slot: int) -> Line | None:
 
 
 def _problem(kind: FaultKind, view: View, insn: Insn | None, machine: Machine, program: LoadedProgram) -> str:
-    where = machine.space.describe(view.address, view.size if kind is FaultKind.ACCESS else 1)
+    where = machine.space.describe(view.accessed, view.size if kind is FaultKind.ACCESS else 1)
     verb = "writes" if view.is_write else "reads"
     if kind is FaultKind.ACCESS:
-        denied = ", which is read-only" if view.is_write and machine.space.readable(view.address, view.size) else ""
+        denied = ", which is read-only" if view.is_write and machine.space.readable(view.accessed, view.size) else ""
         return f"{verb} {view.size} bytes at {where}{denied}"
     if kind is FaultKind.CONTEXT:
-        return f"{verb} {view.size} bytes at offset {view.address} of the context, where no field allows that"
+        return f"{verb} {view.size} bytes at offset {view.accessed} of the context, where no field allows that"
     if kind is FaultKind.ARGUMENT and insn is not None:
         row = helper_for(insn.imm, program.spec.type)
         name = row.name if row else f"helper {insn.imm}"
         kind_name = row.args[view.size - 1].value if row else "an argument"
         return f"argument {view.size} of {name} is {where}: expected {kind_name}"
     if kind is FaultKind.BUDGET:
-        return f"gave up after {view.address} insns: the program does not seem to end"
+        return f"gave up after {view.accessed} insns: the program does not seem to end"
     if kind is FaultKind.CALL_DEPTH:
         return "calls nest deeper than 8 frames"
     return "execution left the program" if kind is FaultKind.STRAY else "a helper failed"

@@ -18,6 +18,8 @@ class Machine(Protocol):
     run_state: View
     space: AddressSpace
     pool: FramePool
+    programs: list[Any]
+    """Every program loaded so far (engines.protocol.LoadedProgram), number 1 first."""
 
     def map_at(self, address: int) -> Map | None:
         """The map whose native header lies at `address`."""

@@ -73,3 +73,14 @@ NEG_EBADF = -EBADF & M64
 NEG_EEXIST = -EEXIST & M64
 NEG_EINVAL = -EINVAL & M64
 NEG_ENOSPC = -ENOSPC & M64
+
+ERRNO_REASONS = {
+    EPERM: "the map is read-only",
+    ENOENT: "there is no such element",
+    E2BIG: "the map is full, or the index is past its end",
+    EBADF: "there is no such program",
+    EEXIST: "the element exists already",
+    EINVAL: "the key, the value or the flags are not what this type of map takes",
+    ENOSPC: "the map is full",
+}
+"""What an operation's errno means to the user who asked for it."""

@@ -17,7 +17,7 @@ from xdpsim.maps import array, lpm, percpu_hash, references
 from xdpsim.maps import hash as hash_
 from xdpsim.maps.codec import Codec, Key
 from xdpsim.maps.dump import Entry, dump_entries, load_entries
-from xdpsim.maps.header import E2BIG, EBADF, EEXIST, EINVAL, ENOENT, ENOSPC, EPERM, ERRNO_NAMES, MAP
+from xdpsim.maps.header import EINVAL, ENOENT, EPERM, ERRNO_NAMES, ERRNO_REASONS, MAP
 from xdpsim.maps.kind import KINDS, MapKind, MapMemory, check_spec, slot_bytes
 from xdpsim.maps.spec import MapSpec
 from xdpsim.maps.special import ENTRY_BYTES, SpecialField, special_fields
@@ -31,16 +31,6 @@ MapValue: TypeAlias = Union[Value, bytes, "list[Value | bytes]"]
 
 KIND_MODULES = (array, hash_, lpm, percpu_hash, references)
 """The modules whose rows fill KINDS."""
-
-_REASONS = {
-    ENOENT: "there is no such element",
-    E2BIG: "the map is full, or the index is past its end",
-    EBADF: "there is no such program",
-    EEXIST: "the element exists already",
-    EINVAL: "the key, the value or the flags are not what this type of map takes",
-    ENOSPC: "the map is full",
-    EPERM: "the map is read-only",
-}
 
 
 @cache
@@ -233,7 +223,7 @@ class Map(MutableMapping[Key, MapValue]):
         """InputError for a negative errno."""
         if error:
             name = ERRNO_NAMES.get(-error, str(error))
-            raise InputError(f"{where}: {name}: {_REASONS.get(-error, 'refused')}", hint=self._limits())
+            raise InputError(f"{where}: {name}: {ERRNO_REASONS.get(-error, 'refused')}", hint=self._limits())
 
     def _limits(self) -> str:
         spec = self.spec

@@ -45,7 +45,15 @@ REDIRECT = Struct("redirect", ("kind", U32), ("ifindex", U32), ("flags", U64), (
 """The target that bpf_redirect and bpf_redirect_map leave behind (struct bpf_redirect_info)."""
 REDIRECT_NONE, REDIRECT_IFINDEX, REDIRECT_MAP = 0, 1, 2
 
-FAULT = Struct("fault", ("code", U32), ("slot", U32), ("address", U64), ("size", U32), ("is_write", U32))
+FAULT = Struct(
+    "fault",
+    ("code", U32),
+    ("slot", U32),
+    ("accessed", U64),  # an address, or what the kind says
+    ("size", U32),
+    ("is_write", U32),
+    ("program", U32),  # the number of the program that `slot` is in
+)
 
 REGION = Struct(
     "region", ("start", U64), ("end", U64), ("stride", U64), ("valid", U64), ("is_writable", U64), ("number", U64)

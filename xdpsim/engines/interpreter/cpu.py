@@ -82,7 +82,8 @@ class Cpu:
 
     def fault(self, kind: FaultKind, slot: int, address: int = 0, size: int = 0, is_write: bool = False) -> Faulted:
         """Record a fault; the caller raises what comes back."""
-        record_fault(self.machine.run_state, kind, slot, address, size, is_write)
+        number = self.program.program.number if self.program else 0
+        record_fault(self.machine.run_state, kind, slot, address, size, is_write, number)
         return Faulted()
 
     def enter(self, program: InterpretedProgram) -> None:

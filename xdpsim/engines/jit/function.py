@@ -112,9 +112,10 @@ class FunctionEmitter:
         for name, type_, value in (
             ("code", "i32", str(int(kind))),
             ("slot", "i32", str(slot)),
-            ("address", "i64", address),
+            ("accessed", "i64", address),
             ("size", "i32", str(size)),
             ("is_write", "i32", str(is_write)),
+            ("program", "i32", str(self.program.number)),
         ):
             self.line(f"store {type_} {value}, ptr {self.state_pointer(base + FAULT.offset(name))}")
         self.leave("0", self.insns_up_to(slot))

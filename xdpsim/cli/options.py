@@ -1,0 +1,50 @@
+"""What the command line was asked to do, as plain values: all that the argument parser hands on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class EngineName(str, Enum):
+    """--engine: the names of sim.ENGINES."""
+
+    INTERPRETER = "interpreter"
+    JIT = "jit"
+    KERNEL = "kernel"
+
+
+class CaptureSide(str, Enum):
+    """--capture: which form of a packet -w writes."""
+
+    EXIT = "exit"
+    ENTRY = "entry"
+    BOTH = "both"
+
+
+class Layer2(str, Enum):
+    """--l2: what to do with captures without Ethernet headers."""
+
+    SYNTH = "synth"
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """`xdpsim run`."""
+
+    object: str
+    read: str
+    program: str = ""
+    write: str = ""
+    maps: tuple[str, ...] = ()
+    engine: EngineName = EngineName.INTERPRETER
+    limit: int | None = None
+    per_packet: bool = False
+    save_maps: str = ""
+    json: bool = False
+    seed: int = 0
+    l2: Layer2 | None = None
+    capture: CaptureSide = CaptureSide.EXIT
+    drops: int = 5
+    words: tuple[str, ...] = ()
+    """The command line itself, for the report's last line."""

@@ -1,0 +1,69 @@
+"""A progress bar on stderr for runs of more than a second, on a terminal only."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from xdpsim.net.datapath import Result
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+SILENT_S = 1.0
+_STEP = 512
+_RECORD_HEADER_BYTES = 16
+
+
+class Progress:
+    """Counts packets; shows a bar once a run has taken SILENT_S."""
+
+    def __init__(self, path: str, *, wanted: bool) -> None:
+        self._wanted = wanted and sys.stderr.isatty()
+        self._path = path
+        self._start = time.monotonic()
+        self._packets = self._bytes = 0
+        self._bar: Bar | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def add(self, result: Result) -> None:
+        """Count one packet."""
+        self._packets += 1
+        self._bytes += len(result.record.data) + _RECORD_HEADER_BYTES
+        if self._wanted and self._packets % _STEP == 0:
+            self._show()
+
+    def _show(self) -> None:
+        if self._bar is None:
+            if time.monotonic() - self._start < SILENT_S:
+                return
+            self._open()
+        assert self._bar is not None and self._task is not None
+        self._bar.update(self._task, completed=self._bytes, packets=f"{self._packets:,}")
+
+    def _open(self) -> None:
+        from rich import progress
+        from rich.console import Console
+
+        columns = (progress.TextColumn("{task.fields[packets]} packets"), progress.BarColumn(),
+                   progress.TaskProgressColumn(), progress.TimeRemainingColumn())  # fmt: skip
+        self._bar = progress.Progress(*columns, console=Console(stderr=True), transient=True)
+        self._task = self._bar.add_task("", total=self._size(), packets="")
+        self._bar.start()
+
+    def _size(self) -> int | None:
+        """Bytes to come, nearly; None for pipes and packed captures."""
+        if self._path.endswith(".gz") or not os.path.isfile(self._path):
+            return None
+        return os.path.getsize(self._path)

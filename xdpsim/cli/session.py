@@ -1,0 +1,138 @@
+"""`xdpsim run`: load, fill maps, replay the capture, write and report."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import ExitStack
+from typing import TextIO
+
+from xdpsim.analysis.counters import Describer, MapWatch
+from xdpsim.analysis.report import RunReport, map_rows
+from xdpsim.cli.choose import choose_program
+from xdpsim.cli.errors import INTERRUPTED, NOTHING_RAN, OK, UsageError, output_error, tell
+from xdpsim.cli.jsonform import Finished, packet_line, summary
+from xdpsim.cli.options import EngineName, RunOptions
+from xdpsim.cli.progress import Progress
+from xdpsim.cli.render import print_report
+from xdpsim.cli.replay import KERNEL_LOOKS, Records, replay
+from xdpsim.cli.written import WrittenCapture, check_target
+from xdpsim.errors import InputError
+from xdpsim.frames.capture import Capture, open_capture
+from xdpsim.maps.files import load_presets, save_maps
+from xdpsim.maps.map import Map
+from xdpsim.sim.program import Program
+from xdpsim.sim.sim import Sim
+
+
+def run(options: RunOptions) -> int:
+    """Do what the options say; the exit code."""
+    _check(options)
+    sim = Sim(seed=options.seed, engine=options.engine.value)
+    obj = sim.load(options.object)
+    name = choose_program(obj.source, options.program)
+    with open_capture(options.read, l2=options.l2.value if options.l2 else "") as capture:
+        for presets in options.maps:
+            load_presets(obj.maps, presets)
+        session = _Session(options, obj[name], list(obj.maps.values()))
+        finished, damage = session.replay(capture)
+        if options.save_maps:
+            save_maps(obj.maps, options.save_maps)
+        session.print(finished)
+    return _exit_code(finished, damage)
+
+
+def _check(options: RunOptions) -> None:
+    if options.write:
+        check_target(options.read, options.write)
+    if options.write == "-" and (options.json or options.per_packet):
+        other = "--json" if options.json else "--per-packet"
+        raise UsageError(f"-w - and {other}: both want standard output", hint="write the capture to a file")
+
+
+def _exit_code(finished: Finished, damage: InputError | None) -> int:
+    if damage is not None:
+        raise damage
+    if finished.was_interrupted:
+        tell("interrupted")
+        return INTERRUPTED
+    if not finished.report.ran:
+        tell("no packet reached the program", _why_nothing_ran(finished.report))
+        return NOTHING_RAN
+    return OK
+
+
+def _why_nothing_ran(report: RunReport) -> str:
+    if not report.packets:
+        return "the capture holds no packets"
+    return "; ".join(f"{tally.packets} packets: {reason}" for reason, tally in report.errors.items())
+
+
+class _Session:
+    """One program on one capture."""
+
+    def __init__(self, options: RunOptions, program: Program, maps: list[Map]) -> None:
+        self.options, self.program, self.maps = options, program, maps
+        self.report = RunReport(drops_wanted=options.drops)
+        self.watch = MapWatch(maps)
+        self.describer = Describer()
+
+    def replay(self, capture: Capture) -> tuple[Finished, InputError | None]:
+        """Run every packet; what came of it, and the damage that ended the capture early."""
+        options = self.options
+        with ExitStack() as stack:
+            records = stack.enter_context(Records(capture, options.limit))
+            progress = stack.enter_context(Progress(options.read, wanted=not options.per_packet))
+            written = None
+            if options.write:
+                written = WrittenCapture(options.write, capture, self.program.name, options.capture)
+                stack.callback(written.close)
+            start = time.perf_counter()
+            for result in replay(self.program, self.maps, iter(records), self.report, self._looks):
+                if written is not None:
+                    written.add(result)
+                if options.per_packet:
+                    emit(json.dumps(packet_line(result)))
+                progress.add(result)
+            elapsed = time.perf_counter() - start
+        return self._finished(records, capture.name, elapsed), records.damage
+
+    @property
+    def _looks(self) -> int | None:
+        return KERNEL_LOOKS if self.options.engine is EngineName.KERNEL else None
+
+    def _finished(self, records: Records, capture: str, elapsed: float) -> Finished:
+        return Finished(
+            object=self.options.object,
+            program=self.program.name,
+            engine=self.options.engine.value,
+            capture=capture,
+            report=self.report,
+            maps=self.maps,
+            elapsed_s=elapsed,
+            damage=records.damage.message if records.damage else "",
+            was_interrupted=records.was_interrupted,
+            counts_insns=self.options.engine is not EngineName.KERNEL,
+        )
+
+    def print(self, finished: Finished) -> None:
+        """The report: JSON, or for people; beside a stream on standard output it goes to stderr."""
+        if self.options.json:
+            emit(json.dumps(summary(finished, self.describer)))
+            return
+        is_taken = self.options.per_packet or self.options.write == "-"
+        target: TextIO = sys.stderr if is_taken else sys.stdout
+        rows = map_rows(self.maps, self.watch.look(), self.watch.skipped, self.describer)
+        try:
+            print_report(finished, rows, self.describer, self.options, target)
+        except OSError as err:
+            raise output_error(err) from err
+
+
+def emit(line: str) -> None:
+    """One line on standard output."""
+    try:
+        sys.stdout.write(line + "\n")
+    except OSError as err:
+        raise output_error(err) from err
