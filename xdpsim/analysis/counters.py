@@ -122,7 +122,8 @@ class _WatchedArray(_Watched):
         self._image = after
         indexes: set[int] = set()
         for region, old, new in zip(self.map.regions, before[1:], after[1:], strict=True):
-            assert isinstance(old, bytes) and isinstance(new, bytes)
+            assert isinstance(old, bytes)
+            assert isinstance(new, bytes)
             indexes.update(slot % self.map.spec.max_entries for slot in _differing(old, new, region.stride))
         changes = []
         for index in sorted(indexes):

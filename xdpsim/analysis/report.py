@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from xdpsim.analysis.counters import Change, Describer, element_count
 from xdpsim.analysis.readable import ARRAY_TYPES, Leaves
@@ -23,6 +24,10 @@ FAULT_SAMPLES = 10
 ENTRIES_SHOWN = 10
 _TIME = re.compile(r"_ns$|time|start|last|seen|expire")
 _KEPT = (XDP.PASS, XDP.TX, XDP.REDIRECT)
+
+
+MapEntry: TypeAlias = tuple[str, bytes]
+"""Map name and key."""
 
 
 @dataclass(slots=True)
@@ -82,7 +87,7 @@ class RunReport:
     fault_samples: list[FaultSample] = field(default_factory=list)
     errors: dict[str, Tally] = field(default_factory=dict)
     drops: list[Drop] = field(default_factory=list)
-    _kinds: set[frozenset[tuple[str, bytes]]] = field(default_factory=set)
+    _kinds: set[frozenset[MapEntry]] = field(default_factory=set)
 
     def add(self, result: Result, changes: list[Change] | None = None) -> None:
         """Count one packet; `changes` is what it did to the maps, where somebody looked."""

@@ -4,7 +4,6 @@ A command only gathers its options and returns them; main.py runs what they ask 
 text, as typer reads them.
 """
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import xdpsim
@@ -51,7 +50,8 @@ def _add_run(app: "Typer") -> None:
     def run(
         obj: Annotated[str, typer.Argument(metavar="OBJ", help="The eBPF object file, as clang writes it.")],
         read: Annotated[
-            str, typer.Option("-r", "--read", metavar="FILE", help="The capture: pcap or pcapng, also gzip; - is stdin.")
+            str,
+            typer.Option("-r", "--read", metavar="FILE", help="The capture: pcap or pcapng, also gzip; - is stdin."),
         ],
         program: Annotated[
             str, typer.Option("-p", "--program", metavar="NAME", help="Which program, where OBJ has several.")
@@ -69,7 +69,9 @@ def _add_run(app: "Typer") -> None:
             list[str] | None,
             typer.Option(metavar="FILE", help="Fill maps from a preset file or a --save-maps directory; repeatable."),
         ] = None,
-        save_maps: Annotated[str, typer.Option(metavar="DIR", help="Write every map to DIR/NAME.json afterwards.")] = "",
+        save_maps: Annotated[
+            str, typer.Option(metavar="DIR", help="Write every map to DIR/NAME.json afterwards.")
+        ] = "",
         engine: Annotated[EngineName, typer.Option(help="What runs the program.")] = EngineName.INTERPRETER,
         limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after N packets.")] = None,
         seed: Annotated[int, typer.Option(metavar="N", help="Seed of bpf_get_prandom_u32.")] = 0,
@@ -85,5 +87,5 @@ def _add_run(app: "Typer") -> None:
         """Run a program on every packet of a capture and say what it did."""
         return RunOptions(
             obj, read, program, write, tuple(maps or ()), engine, limit, per_packet, save_maps, json, seed, l2, capture,
-            drops, tuple(sys.argv[1:]),
+            drops,
         )  # fmt: skip

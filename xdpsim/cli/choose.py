@@ -10,7 +10,7 @@ from xdpsim.loader.model import Object, ProgramSpec
 def choose_program(obj: Object, wanted: str) -> str:
     """The program's name; UsageError lists the choice where there is one."""
     if not obj.programs:
-        raise InputError(f"{obj.name}: holds no program", hint="an XDP program is a function under SEC(\"xdp\")")
+        raise InputError(f"{obj.name}: holds no program", hint='an XDP program is a function under SEC("xdp")')
     runnable = [spec for spec in obj.programs.values() if spec.type == "XDP"]
     if wanted:
         if wanted not in obj.programs:
@@ -22,7 +22,9 @@ def choose_program(obj: Object, wanted: str) -> str:
     if not runnable:
         raise Unsupported(f"{obj.name}: no XDP program, run takes no others", hint=f"it has {_listed(obj)}")
     if len(runnable) > 1:
-        raise UsageError(f"{obj.name} has {len(runnable)} XDP programs: choose one with -p", hint=f"it has {_listed(obj)}")
+        raise UsageError(
+            f"{obj.name} has {len(runnable)} XDP programs: choose one with -p", hint=f"it has {_listed(obj)}"
+        )
     return runnable[0].name
 
 

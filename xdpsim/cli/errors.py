@@ -79,7 +79,9 @@ def _told(error: BaseException) -> int:
             _tell_log(error.log)
         return error.exit_code
     if isinstance(error, _ParserError):
-        tell(_lower(error.format_message()), "xdpsim run --help lists the options")
+        message = _lower(error.format_message())
+        if message:  # empty where the parser has printed the help instead
+            tell(message, "xdpsim run --help lists the options")
         return USAGE
     traceback.print_exception(error)
     tell("this is a bug in xdpsim", "please report it with the lines above, the object and the capture")

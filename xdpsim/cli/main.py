@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 
 from xdpsim.cli.app import build_app
@@ -32,6 +33,6 @@ def _invoke(arguments: list[str]) -> int:
     command = typer.main.get_command(build_app())
     asked = command.main(arguments, prog_name="xdpsim", standalone_mode=False)
     if isinstance(asked, RunOptions):
-        code: int = import_module("xdpsim.cli.session").run(asked)
+        code: int = import_module("xdpsim.cli.session").run(replace(asked, words=tuple(arguments)))
         return code
     return asked if isinstance(asked, int) else 0

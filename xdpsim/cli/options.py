@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 
-class EngineName(str, Enum):
+class EngineName(StrEnum):
     """--engine: the names of sim.ENGINES."""
 
     INTERPRETER = "interpreter"
@@ -14,7 +14,7 @@ class EngineName(str, Enum):
     KERNEL = "kernel"
 
 
-class CaptureSide(str, Enum):
+class CaptureSide(StrEnum):
     """--capture: which form of a packet -w writes."""
 
     EXIT = "exit"
@@ -22,7 +22,7 @@ class CaptureSide(str, Enum):
     BOTH = "both"
 
 
-class Layer2(str, Enum):
+class Layer2(StrEnum):
     """--l2: what to do with captures without Ethernet headers."""
 
     SYNTH = "synth"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -12,7 +14,6 @@ from xdpsim.net.datapath import Result
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
-    from rich.progress import TaskID
 
 SILENT_S = 1.0
 _STEP = 512
@@ -28,7 +29,7 @@ class Progress:
         self._start = time.monotonic()
         self._packets = self._bytes = 0
         self._bar: Bar | None = None
-        self._task: TaskID | None = None
+        self._update: Callable[..., None] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -45,22 +46,22 @@ class Progress:
             self._show()
 
     def _show(self) -> None:
-        if self._bar is None:
+        if self._update is None:
             if time.monotonic() - self._start < SILENT_S:
                 return
-            self._open()
-        assert self._bar is not None and self._task is not None
-        self._bar.update(self._task, completed=self._bytes, packets=f"{self._packets:,}")
+            self._update = self._open()
+        self._update(completed=self._bytes, packets=f"{self._packets:,}")
 
-    def _open(self) -> None:
+    def _open(self) -> Callable[..., None]:
         from rich import progress
         from rich.console import Console
 
         columns = (progress.TextColumn("{task.fields[packets]} packets"), progress.BarColumn(),
                    progress.TaskProgressColumn(), progress.TimeRemainingColumn())  # fmt: skip
         self._bar = progress.Progress(*columns, console=Console(stderr=True), transient=True)
-        self._task = self._bar.add_task("", total=self._size(), packets="")
+        task = self._bar.add_task("", total=self._size(), packets="")
         self._bar.start()
+        return partial(self._bar.update, task)
 
     def _size(self) -> int | None:
         """Bytes to come, nearly; None for pipes and packed captures."""

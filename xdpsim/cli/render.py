@@ -159,7 +159,9 @@ def _print_drops(console: Console, report: RunReport, describer: Describer) -> N
         return
     console.print()
     looked = any(drop.changes for drop in report.drops)
-    console.print("First drops, one for each set of map entries they changed:" if looked else "First drops:", style="bold")
+    console.print(
+        "First drops, one for each set of map entries they changed:" if looked else "First drops:", style="bold"
+    )
     rows = []
     for drop in report.drops:
         name = "" if drop.verdict == "XDP_DROP" else f"{drop.verdict}: "
@@ -194,4 +196,4 @@ def _print_next(console: Console, run: Finished, options: RunOptions) -> None:
         command = f"xdpsim {shlex.join(options.words)} -w out.pcapng"
     console.print(f"next: {printable(command)}", soft_wrap=True)
     if not options.write:
-        console.print(f"      then in Wireshark: {_WIRESHARK_DROP}", soft_wrap=True)
+        console.print(f"      then in Wireshark: {_WIRESHARK_DROP} (XDP_DROP)", soft_wrap=True)

@@ -22,8 +22,8 @@ from xdpsim.maps.map import Map
 from xdpsim.net.datapath import Result
 from xdpsim.sim.program import Program
 
-LOOK_WORK = 60_000
-"""How much MapWatch.work a run spends on explaining drops: well under a tenth of a second."""
+LOOK_WORK = 100_000
+"""How much MapWatch.work a run spends on explaining drops: about a tenth of a second."""
 KERNEL_LOOKS = 200
 """With the kernel engine a batch of one copies all maps to Linux and back: so many packets run that way at most."""
 

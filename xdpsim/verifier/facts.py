@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 
 from xdpsim.helpers.rows import helper_for
 from xdpsim.isa.insn import Code, Insn
-from xdpsim.isa.rows import Family
+from xdpsim.isa.rows import ATOMIC, Family
+from xdpsim.memory.structs import STACK_FRAME_BYTES
 from xdpsim.verifier.cfg import STRAY, call_target, successors
 
 
@@ -18,7 +19,8 @@ from xdpsim.verifier.cfg import STRAY, call_target, successors
 class Pointer:
     """A pointer that is known: `kind` is "ctx", "stack" or "map", `offset` its distance in bytes, `map` an index.
 
-    Kind "in_stack" is a stack pointer moved by an amount that is not known.
+    Kind "in_stack" is what may be a pointer into the function's own stack, nobody knows where: a stack pointer moved by
+    an unknown amount, or on one of several ways here. A register without an entry is no such pointer.
     """
 
     kind: str
@@ -69,9 +71,15 @@ def _merge(states: dict[int, Values], slot: int, values: Values) -> bool:
     if old is None:
         states[slot] = dict(values)
         return True
-    kept = {place: pointer for place, pointer in old.items() if values.get(place) == pointer}
+    kept = Values()
+    for place in old.keys() | values.keys():
+        ways = old.get(place), values.get(place)
+        if ways[0] is not None and ways[0] == ways[1]:
+            kept[place] = ways[0]
+        elif any(way is not None and way.kind in _STACK for way in ways):
+            kept[place] = Pointer("in_stack")
     states[slot] = kept
-    return len(kept) != len(old)
+    return kept != old
 
 
 def _step(insn: Insn, before: Values, program_type: str) -> Values:
@@ -82,13 +90,15 @@ def _step(insn: Insn, before: Values, program_type: str) -> Values:
         _assign(values, dst, source)
     elif family is Family.ALU and insn.op == "add" and insn.bits == 64 and not insn.uses_reg and dst in before:
         _assign(values, dst, replace(before[dst], offset=before[dst].offset + insn.imm))
-    elif family is Family.ALU and dst in before and before[dst].kind in _STACK:
+    elif family is Family.ALU and any(p and p.kind in _STACK for p in (before.get(dst), insn.uses_reg and source)):
         _assign(values, dst, Pointer("in_stack"))
     elif family is Family.LD_IMM64:
         is_map = insn.op in ("MAP_FD", "MAP_IDX")
         _assign(values, dst, Pointer("map", map=insn.imm) if is_map else None)
     elif family is Family.LOAD and source and source.kind == "stack" and insn.width == 8:
         _assign(values, dst, before.get(("stack", source.offset + insn.off)))
+    elif family is Family.LOAD and source and source.kind == "in_stack" and insn.width == 8:
+        _assign(values, dst, source if _holds_stack_pointer(before) else None)
     elif family is Family.STORE_REG or family is Family.STORE_IMM or family is Family.STORE_RELEASE:
         _spill(values, insn, before.get(dst), source)
     elif family in (Family.CALL_HELPER, Family.CALL_LOCAL, Family.CALL_KFUNC):
@@ -97,9 +107,9 @@ def _step(insn: Insn, before: Values, program_type: str) -> Values:
         if _may_write_stack(insn, before, program_type):
             _forget_stack(values)
     elif family is Family.ATOMIC:
-        _assign(values, insn.src, None)
-        _assign(values, 0, None)
-        _forget_stack(values)
+        if ATOMIC[insn.op].fetch:
+            _assign(values, 0 if insn.op == "cmpxchg" else insn.src, None)
+        _spill(values, insn, before.get(dst), None)
     elif family not in (Family.BRANCH, Family.JUMP, Family.MAY_GOTO, Family.EXIT):
         _assign(values, dst, None)
     return values
@@ -115,7 +125,7 @@ def _assign(values: Values, register: int, pointer: Pointer | None) -> None:
 def _spill(values: Values, insn: Insn, target: Pointer | None, source: Pointer | None) -> None:
     """A store: forget the spills that it may overwrite, remember a pointer stored whole."""
     if target is None or target.kind not in _STACK:
-        return  # no pointer into the stack is ever unknown: see "in_stack"
+        return
     if target.kind == "in_stack":
         _forget_stack(values)
         return
@@ -127,8 +137,16 @@ def _spill(values: Values, insn: Insn, target: Pointer | None, source: Pointer |
 
 
 def _forget_stack(values: Values) -> None:
+    """Something was written somewhere in the stack: a spill may be there still, which matters of stack pointers only."""
     for place in [place for place in values if isinstance(place, tuple)]:
-        del values[place]
+        if values[place].kind in _STACK:
+            values[place] = Pointer("in_stack")
+        else:
+            del values[place]
+
+
+def _holds_stack_pointer(values: Values) -> bool:
+    return any(pointer.kind in _STACK for place, pointer in values.items() if isinstance(place, tuple))
 
 
 def _may_write_stack(insn: Insn, before: Values, program_type: str) -> bool:
@@ -148,6 +166,8 @@ def _collect(code: Code, states: dict[int, Values]) -> Facts:
             continue
         for pointer in values.values():
             lowest = min(lowest, pointer.offset if pointer.kind == "stack" else 0)
+        if _uses_unknown_place(insn, values):
+            lowest = -STACK_FRAME_BYTES
         if insn.family is Family.CALL_HELPER and (given := values.get(1)) and given.kind == "map":
             facts["maps"][slot] = given.map
         through = values.get(insn.src if insn.family in _LOADS else insn.dst)
@@ -156,4 +176,15 @@ def _collect(code: Code, states: dict[int, Values]) -> Facts:
                 facts["context"][slot] = through.offset + insn.off
             elif through.kind == "stack":
                 lowest = min(lowest, through.offset + insn.off)
-    return Facts(facts["context"], facts["maps"], min(-lowest, 512))
+    return Facts(facts["context"], facts["maps"], min(-lowest, STACK_FRAME_BYTES))
+
+
+def _uses_unknown_place(insn: Insn, values: Values) -> bool:
+    """Whether an access or a call goes through a pointer to nobody knows where in the stack."""
+    if insn.family in (Family.CALL_HELPER, Family.CALL_LOCAL, Family.CALL_KFUNC):
+        used = [values.get(register) for register in range(1, 6)]
+    elif insn.opcode & 7 in (1, 2, 3):
+        used = [values.get(insn.src if insn.family in _LOADS else insn.dst)]
+    else:
+        return False
+    return any(pointer is not None and pointer.kind == "in_stack" for pointer in used)

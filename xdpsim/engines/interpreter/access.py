@@ -24,7 +24,7 @@ def load(cpu: Cpu, fields: ContextAccess, insn: Insn, slot: int) -> Op:
     """dst = *(size *)(src + off), zero- or sign-extended; load_acquire is the same on one CPU at a time."""
     regs, dst, src, off, size, following = cpu.regs, insn.dst, insn.src, insn.off, insn.width, slot + 1
     unpack, piece = _WORDS[size].unpack_from, _NOWHERE
-    is_signed = insn.family is Family.LOAD_SX
+    family, is_signed = insn.family, insn.family is Family.LOAD_SX
     context = cpu.context_address
 
     def run() -> int:
@@ -33,7 +33,8 @@ def load(cpu: Cpu, fields: ContextAccess, insn: Insn, slot: int) -> Op:
         if not (piece.lo <= addr and addr + size <= piece.hi):
             inner = addr - context
             if 0 <= inner < fields.size:
-                regs[dst] = fields.load(inner, size, slot)
+                value = fields.load(inner, size, family, slot)
+                regs[dst] = sign_extend(value, size * 8) if is_signed else value
                 return following
             piece = cpu.locate(addr, size, slot, False)
             addr &= M64

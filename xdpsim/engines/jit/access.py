@@ -1,7 +1,8 @@
 """Loads, stores and atomics as LLVM IR.
 
 Accesses at a constant offset from r10 inside the frame need no check; context loads are translated by the context's
-rows; all others compare with the packet's limits and ask the runtime (memory/space_ops.py) when that misses.
+rows; all others compare with the packet's limits and ask the runtime (memory/space_ops.py) when that misses. Last of
+all comes the context: a pointer to it may have come through memory, where verifier/facts.py does not follow it.
 """
 
 from __future__ import annotations
@@ -20,36 +21,80 @@ _DATA_END = RUN_STATE.offset("xdp") + XDP_BUFF.offset("data_end")
 
 def load(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
     """dst = *(size *)(src + off)."""
-    if slot in f.facts.context_offsets:
-        return _context_load(f, slot, insn)
+    offset = _context_offset(f, slot)
+    if offset is not None:
+        if not _context_load(f, slot, insn, offset):
+            f.fault(FaultKind.CONTEXT, slot, str(offset), insn.width)
+            f.place(f.label())
+        return False
     bits = insn.width * 8
     address = _address(f, insn.src, insn.off)
-    _check(f, slot, insn, insn.src, address, is_write=False)
+    done = f.label()
+    _check(f, slot, insn, insn.src, address, is_write=False, context_done=done)
     value = f.value(f"load i{bits}, ptr {f.pointer(address)}, align 1")
-    if insn.family is Family.LOAD_SX:
-        f.set_register(insn.dst, f.value(f"sext i{bits} {value} to i64"))
-    else:
-        f.set_register(insn.dst, value, bits)
+    _set_loaded(f, insn, value, bits)
+    f.line(f"br label %{done}")
+    f.place(done)
     return False
 
 
-def _context_load(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
-    offset = f.facts.context_offsets[slot]
-    member: Member | None = f.context.load(offset, insn.width, f.program.spec.attach_type)
-    if member is None or insn.family is not Family.LOAD:
-        f.fault(FaultKind.CONTEXT, slot, str(offset & mask(64)), insn.width)
-        f.place(f.label())
+def _set_loaded(f: FunctionEmitter, insn: Insn, value: str, bits: int) -> None:
+    """Put what was loaded into dst, extended as the instruction says."""
+    if insn.family is Family.LOAD_SX:
+        if bits > insn.width * 8:
+            value = f.value(f"trunc i{bits} {value} to i{insn.width * 8}")
+        f.set_register(insn.dst, f.value(f"sext i{insn.width * 8} {value} to i64"))
+    else:
+        f.set_register(insn.dst, value, bits)
+
+
+def _context_offset(f: FunctionEmitter, slot: int) -> int | None:
+    """Where in the context a load or store is known to go; None where it is not, or not in it."""
+    offset = f.facts.context_offsets.get(slot)
+    return offset if offset is not None and 0 <= offset < f.context.context.size else None
+
+
+def _context_load(f: FunctionEmitter, slot: int, insn: Insn, offset: int) -> bool:
+    """Load a field; False, and nothing emitted, where Linux refuses such a load."""
+    member: Member | None = f.context.load(offset, insn.width, f.program.spec.attach_type, insn.family)
+    if member is None:
         return False
     bits = member.width * 8
     value = f.value(f"load i{bits}, ptr {f.state_pointer(f.context.offset + member.offset)}, align 1")
-    f.set_register(insn.dst, value, bits)
-    return False
+    _set_loaded(f, insn, value, bits)
+    return True
+
+
+def _context_access(f: FunctionEmitter, slot: int, insn: Insn, address: str, done: str | None) -> None:
+    """The cold way of an access that hit nothing else: load a context field and go to `done`, or fault."""
+    size = f.context.context.size
+    start = f.value(f"add i64 %rs, {f.context.offset}")
+    inner = f.value(f"sub i64 {address}, {start}")
+    inside, outside, refused = f.label(), f.label(), f.label()
+    is_inside = f.value(f"icmp ult i64 {inner}, {size}")
+    f.line(f"br i1 {is_inside}, label %{inside}, label %{outside}")
+    f.place(inside)
+    fields = {} if done is None else {offset: f.label() for offset in range(size) if _allows(f, insn, offset)}
+    cases = " ".join(f"i64 {offset}, label %{label}" for offset, label in fields.items())
+    f.line(f"switch i64 {inner}, label %{refused} [ {cases} ]")
+    for offset, label in fields.items():
+        f.place(label)
+        _context_load(f, slot, insn, offset)
+        f.line(f"br label %{done}")
+    f.place(refused)
+    f.fault(FaultKind.CONTEXT, slot, inner, insn.width, int(done is None))
+    f.place(outside)
+
+
+def _allows(f: FunctionEmitter, insn: Insn, offset: int) -> bool:
+    return f.context.load(offset, insn.width, f.program.spec.attach_type, insn.family) is not None
 
 
 def store(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
     """*(size *)(dst + off) = src | imm."""
-    if slot in f.facts.context_offsets:
-        f.fault(FaultKind.CONTEXT, slot, str(f.facts.context_offsets[slot] & mask(64)), insn.width, 1)
+    offset = _context_offset(f, slot)
+    if offset is not None:
+        f.fault(FaultKind.CONTEXT, slot, str(offset), insn.width, 1)
         f.place(f.label())
         return False
     bits = insn.width * 8
@@ -66,6 +111,11 @@ _RMW = {"add": "add", "or": "or", "and": "and", "xor": "xor", "xchg": "xchg"}
 
 def atomic(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
     """An atomic read-modify-write; its address must be aligned, as Linux demands."""
+    offset = _context_offset(f, slot)
+    if offset is not None:
+        f.fault(FaultKind.CONTEXT, slot, str(offset), insn.width, 1)
+        f.place(f.label())
+        return False
     bits, row = insn.width * 8, ATOMIC[insn.op]
     address = _address(f, insn.dst, insn.off)
     low_bits = f.value(f"and i64 {address}, {insn.width - 1}")
@@ -90,7 +140,10 @@ def _address(f: FunctionEmitter, register: int, offset: int) -> str:
     return f.value(f"add i64 {base}, {offset}") if offset else base
 
 
-def _check(f: FunctionEmitter, slot: int, insn: Insn, base: int, address: str, *, is_write: bool) -> None:
+def _check(
+    f: FunctionEmitter, slot: int, insn: Insn, base: int, address: str, *, is_write: bool, context_done: str | None = None
+) -> None:
+    """Fault unless the access is allowed; a load from the context is done here, and goes on at `context_done`."""
     size = insn.width
     if base == 10 and -STACK_FRAME_BYTES <= insn.off <= -size and not f.writes_r10:
         return
@@ -105,7 +158,9 @@ def _check(f: FunctionEmitter, slot: int, insn: Insn, base: int, address: str, *
     f.line(f"br i1 {inside}, label %{good}, label %{ask}")
     f.place(ask)
     allowed = f.call("xdpsim_may_access", "%rs", address, str(size), str(int(is_write)))
-    fine = f.value(f"icmp ne i64 {allowed}, 0")
-    f.fault_unless(fine, FaultKind.ACCESS, slot, address=address, size=size, is_write=int(is_write))
-    f.line(f"br label %{good}")
+    refused = f.label()
+    f.line(f"br i1 {f.value(f'icmp ne i64 {allowed}, 0')}, label %{good}, label %{refused}, !prof !0")
+    f.place(refused)
+    _context_access(f, slot, insn, address, context_done)
+    f.fault(FaultKind.ACCESS, slot, address, size, int(is_write))
     f.place(good)
