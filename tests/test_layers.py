@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "xdpsim"
 LAYERS = (
     # Highest first; modules of one line may not import each other, except inside one package.
     ("__main__", "conftest"),
-    ("cli", "pytest_plugin"),
+    ("cli", "pytest_plugin", "conformance"),
     ("__init__",),
     ("sim",),
     ("analysis",),

@@ -6,6 +6,7 @@ the same machine, engine protocol and batch as Sim does.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from xdpsim.isa.insn import Code
 from xdpsim.loader.model import ProgramSpec, Subprogram
 from xdpsim.maps.spec import MapSpec
 from xdpsim.memory.batch import Batch, Stop
-from xdpsim.sim.sim import Sim
+from xdpsim.sim.sim import ENGINES, Sim
 
 OURS = ("interpreter", "jit")
 """The engines that run anywhere."""
@@ -48,10 +49,20 @@ class Workbench:
         self.sim = Sim(engine=engine, cpus=cpus)
         self.machine = self.sim.machine
         self.engine = self.sim.engine
-        if budget:
-            self.engine.budget = budget  # type: ignore[attr-defined]
+        self._set_budget(budget)
         self.maps = tuple(self.machine.add_map(MapSpec(name=f"map{n}", **given)) for n, given in enumerate(maps))
         self._batch = Batch(1)
+
+    def _set_budget(self, budget: int) -> None:
+        if budget:
+            self.engine.budget = budget  # type: ignore[attr-defined]
+
+    def beside(self, engine: str, *, budget: int = 0) -> Workbench:
+        """Another engine on the same machine with the same maps: even addresses are alike."""
+        other = copy.copy(self)
+        other.engine = ENGINES[engine](self.machine)
+        other._set_budget(budget)
+        return other
 
     def load(self, code: Code, *, type: str = "XDP", frags: bool = False, licence: str = "GPL") -> LoadedProgram:
         """The program with this workbench's maps. It gets no number of its own, so prog arrays cannot hold it."""

@@ -7,6 +7,7 @@ text, as typer reads them.
 from typing import TYPE_CHECKING, Annotated
 
 import xdpsim
+from xdpsim.cli.errors import USAGE
 from xdpsim.cli.options import CaptureSide, EngineName, Layer2, RunOptions
 
 if TYPE_CHECKING:
@@ -23,20 +24,24 @@ def build_app() -> "Typer":
     """The parser of `xdpsim`; invoking it returns RunOptions, or an exit code where it did everything itself."""
     import typer
 
-    app = typer.Typer(help=ABOUT, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+    app = typer.Typer(help=ABOUT, add_completion=False, pretty_exceptions_enable=False)
 
     def show_version(wanted: bool) -> None:
         if wanted:
             print(f"xdpsim {xdpsim.__version__}")
             raise typer.Exit
 
-    @app.callback()
+    @app.callback(invoke_without_command=True)
     def common(
+        context: typer.Context,
         version: Annotated[
             bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and exit.")
         ] = False,
     ) -> None:
         """Options that stand before the command."""
+        if context.invoked_subcommand is None:  # no_args_is_help exits with 0 or 2, by version of the parser
+            print(context.get_help())
+            raise typer.Exit(USAGE)
 
     common.__doc__ = ABOUT
     _add_run(app)

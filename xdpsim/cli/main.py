@@ -5,10 +5,12 @@ The part that runs packets is loaded after parsing, so that --help and mistakes 
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import import_module
+from types import ModuleType
 
 from xdpsim.cli.app import build_app
 from xdpsim.cli.errors import Guard
@@ -19,11 +21,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (default: sys.argv); the exit code. Raises nothing."""
     guard = Guard()
     with guard:
-        guard.code = _invoke(list(sys.argv[1:] if arguments is None else arguments))
+        guard.code = _invoke(list(sys.argv[1:]), _load_frozen) if arguments is None else _invoke(list(arguments), _load)
     return guard.code
 
 
-def _invoke(arguments: list[str]) -> int:
+def _invoke(arguments: list[str], load: Callable[[], ModuleType]) -> int:
     import typer
 
     for stream in (sys.stdout, sys.stderr):
@@ -33,6 +35,19 @@ def _invoke(arguments: list[str]) -> int:
     command = typer.main.get_command(build_app())
     asked = command.main(arguments, prog_name="xdpsim", standalone_mode=False)
     if isinstance(asked, RunOptions):
-        code: int = import_module("xdpsim.cli.session").run(replace(asked, words=tuple(arguments)))
+        code: int = load().run(replace(asked, words=tuple(arguments)))
         return code
     return asked if isinstance(asked, int) else 0
+
+
+def _load() -> ModuleType:
+    return import_module("xdpsim.cli.session")
+
+
+def _load_frozen() -> ModuleType:
+    """Load with the collector off, and keep what was loaded out of its way: all of it lives as long as the process."""
+    gc.disable()
+    session = _load()
+    gc.freeze()
+    gc.enable()
+    return session

@@ -10,11 +10,14 @@ from enum import IntEnum
 
 from xdpsim.engines.protocol import LoadedProgram
 from xdpsim.helpers.machine import Machine
-from xdpsim.helpers.rows import helper_for
+from xdpsim.helpers.rows import KFUNCS, Helper, helper_for
 from xdpsim.isa.disasm import disasm
 from xdpsim.isa.insn import Insn
+from xdpsim.isa.rows import Family
+from xdpsim.isa.rows import Family
 from xdpsim.loader.model import Line
 from xdpsim.memory.layout import View
+from xdpsim.memory.space import counted
 from xdpsim.memory.structs import FAULT, RUN_STATE
 
 
@@ -29,6 +32,7 @@ class FaultKind(IntEnum):
     CALL_DEPTH = 5
     STRAY = 6  # execution left the program
     RAISED = 7  # a Python helper raised
+    POISONED = 8  # an insn for which the loader found no meaning
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +99,31 @@ def line_at(program: LoadedProgram, slot: int) -> Line | None:
     return found
 
 
+def _callee(insn: Insn, program: LoadedProgram) -> Helper | None:
+    if insn.family is Family.CALL_KFUNC:
+        return KFUNCS.get(program.spec.kfuncs[insn.imm])
+    return helper_for(insn.imm, program.spec.type)
+
+
 def _problem(kind: FaultKind, view: View, insn: Insn | None, machine: Machine, program: LoadedProgram) -> str:
     where = machine.space.describe(view.accessed, view.size if kind is FaultKind.ACCESS else 1)
     verb = "writes" if view.is_write else "reads"
     if kind is FaultKind.ACCESS:
-        denied = ", which is read-only" if view.is_write and machine.space.readable(view.accessed, view.size) else ""
-        return f"{verb} {view.size} bytes at {where}{denied}"
+        is_atomic = insn is not None and insn.family is Family.ATOMIC
+        space = machine.space
+        is_denied = space.readable(view.accessed, view.size) and not space.writable(view.accessed, view.size)
+        denied = ", which is read-only" if view.is_write and is_denied else ""
+        odd = is_atomic and view.accessed % view.size and f", which is not a multiple of {view.size}"
+        return f"{verb} {counted(view.size)} at {where}{denied or odd or ''}"
     if kind is FaultKind.CONTEXT:
-        return f"{verb} {view.size} bytes at offset {view.accessed} of the context, where no field allows that"
+        return f"{verb} {counted(view.size)} at offset {view.accessed} of the context, where no field allows that"
     if kind is FaultKind.ARGUMENT and insn is not None:
-        row = helper_for(insn.imm, program.spec.type)
+        row = _callee(insn, program)
         name = row.name if row else f"helper {insn.imm}"
         kind_name = row.args[view.size - 1].value if row else "an argument"
         return f"argument {view.size} of {name} is {where}: expected {kind_name}"
+    if kind is FaultKind.POISONED:
+        return program.spec.poisoned.get(view.slot, "poisoned")
     if kind is FaultKind.BUDGET:
         return f"gave up after {view.accessed} insns: the program does not seem to end"
     if kind is FaultKind.CALL_DEPTH:

@@ -31,7 +31,7 @@ def check_runnable(program: LoadedProgram) -> None:
         kinds = ", ".join(NATIVE_CONTEXTS)
         raise Unsupported(f"{spec.name}: programs of type {spec.type} do not run yet: expected {kinds}")
     for slot, insn in enumerate(spec.code):
-        if insn is None:
+        if insn is None or slot in spec.poisoned:
             continue
         if insn.family in _REFUSED_FAMILIES:
             raise _refusal(program, slot, insn, _REFUSED_FAMILIES[insn.family])

@@ -9,11 +9,11 @@ from __future__ import annotations
 from xdpsim.helpers.rows import Arg, Helper
 from xdpsim.maps.header import MAP
 from xdpsim.memory.native import native
-from xdpsim.memory.raw import load32, load64
+from xdpsim.memory.raw import load8, load32, load64
 from xdpsim.memory.space_ops import is_header, may_access
 from xdpsim.memory.structs import RUN_STATE
 
-_MAP, _CTX, _KEY, _VALUE, _READ, _READ_OR_NULL, _WRITE = 1, 2, 3, 4, 5, 6, 7
+_MAP, _CTX, _KEY, _VALUE, _READ, _READ_OR_NULL, _WRITE, _STRING = 1, 2, 3, 4, 5, 6, 7, 8
 _CODES = {
     Arg.CONST_MAP_PTR: _MAP,
     Arg.CTX: _CTX,
@@ -22,6 +22,24 @@ _CODES = {
     Arg.MEM: _READ,
     Arg.MEM_OR_NULL: _READ_OR_NULL,
     Arg.UNINIT_MEM: _WRITE,
+    Arg.MEM_WRITE: _WRITE,
+    Arg.UNINIT_MEM_OR_NULL: _WRITE,
+    Arg.CONST_STR: _STRING,
+}
+_FIXED = 128
+"""Kinds from here on are memory that the helper writes, of so many bytes more."""
+_FIXED_READ = 64
+"""Kinds from here to below _FIXED are memory that the helper reads, of so many bytes more."""
+_CODES |= {
+    Arg.FIXED_MEM_20: _FIXED_READ + 20,
+    Arg.FIXED_MEM_40: _FIXED_READ + 40,
+    Arg.FIXED_MEM_4_WRITE: _FIXED + 4,
+    Arg.FIXED_MEM_8_UNINIT: _FIXED + 8,
+    Arg.SPIN_LOCK: _FIXED + 4,
+    Arg.TIMER: _FIXED + 16,
+    Arg.DYNPTR: _FIXED + 16,
+    Arg.UNINIT_DYNPTR: _FIXED + 16,
+    Arg.KPTR_XCHG_DEST: _FIXED + 8,
 }
 _CONTEXT = RUN_STATE.offset("context")
 _KEY_SIZE, _VALUE_SIZE = MAP.offset("key_size"), MAP.offset("value_size")
@@ -35,6 +53,16 @@ def kinds_of(row: Helper) -> int:
 
 
 @native
+def is_string(rs: int, addr: int) -> int:
+    """1 when all bytes from `addr` up to and with a NUL may be read."""
+    while may_access(rs, addr, 1, 0):
+        if load8(addr) == 0:
+            return 1
+        addr = addr + 1
+    return 0
+
+
+@native
 def check_argument(rs: int, kind: int, value: int, size: int, map_: int) -> int:
     """1 when `value` may be passed as an argument of that kind; `size` is the argument behind it."""
     if kind == _MAP:
@@ -45,6 +73,12 @@ def check_argument(rs: int, kind: int, value: int, size: int, map_: int) -> int:
         return may_access(rs, value, load32(map_ + _KEY_SIZE), 0)
     if kind == _VALUE:
         return may_access(rs, value, load32(map_ + _VALUE_SIZE), 0)
+    if kind >= _FIXED:
+        return may_access(rs, value, kind - _FIXED, 1)
+    if kind >= _FIXED_READ:
+        return may_access(rs, value, kind - _FIXED_READ, 0)
+    if kind == _STRING:
+        return is_string(rs, value)
     if size > _MAX_SIZE:
         return 0
     if size == 0:

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from xdpsim.maps.map import Map
     from xdpsim.memory.layout import View
     from xdpsim.memory.pool import FramePool
     from xdpsim.memory.space import AddressSpace
+
+
+T = TypeVar("T")
+
+
+class Caller(Protocol):
+    """The engine as the machine sees it."""
+
+    def call_back(self, function: int, *args: int) -> int:
+        """Run a function inside of the program that runs; its r0."""
+
+    def run_callback(self, function: int, *args: int) -> int:
+        """Run a function by itself; why it stopped (memory.batch.Stop)."""
+
+    @property
+    def running(self) -> Any:
+        """The program that runs."""
 
 
 class Machine(Protocol):
@@ -24,8 +41,18 @@ class Machine(Protocol):
     def map_at(self, address: int) -> Map | None:
         """The map whose native header lies at `address`."""
 
-    def set_caller(self, call: Callable[..., int]) -> None:
+    def owner_of(self, address: int) -> Map | None:
+        """The map one of whose values holds `address`."""
+
+    def part(self, kind: Callable[[Machine], T]) -> T:
+        """The machine's one part of that class (its heap, its timers), made at first use."""
+
+    def set_caller(self, caller: Caller) -> None:
         """Say who runs callbacks: an engine does this when it is made."""
+
+    @property
+    def running(self) -> Any:
+        """The program (engines.protocol.LoadedProgram) whose insn calls the helper."""
 
     def runner(self, number: int) -> Any:
         """The running engine's form of program `number`, for tail calls; None when there is no such program."""

@@ -29,6 +29,27 @@ class Arg(Enum):
     UNINIT_MEM = "ARG_PTR_TO_UNINIT_MEM"
     SIZE = "ARG_CONST_SIZE"
     SIZE_OR_ZERO = "ARG_CONST_SIZE_OR_ZERO"
+    UNINIT_MEM_OR_NULL = "ARG_PTR_TO_MEM | PTR_MAYBE_NULL | MEM_UNINIT"
+    CONST_STR = "ARG_PTR_TO_CONST_STR"
+    FIXED_MEM_20 = "ARG_PTR_TO_FIXED_SIZE_MEM, 20 bytes"
+    FIXED_MEM_40 = "ARG_PTR_TO_FIXED_SIZE_MEM, 40 bytes"
+    FIXED_MEM_4_WRITE = "ARG_PTR_TO_FIXED_SIZE_MEM | MEM_WRITE, 4 bytes"
+    FIXED_MEM_8_UNINIT = "ARG_PTR_TO_FIXED_SIZE_MEM | MEM_UNINIT, 8 bytes"
+    ALLOC_SIZE_OR_ZERO = "ARG_CONST_ALLOC_SIZE_OR_ZERO"
+    FUNC = "ARG_PTR_TO_FUNC"
+    STACK_OR_NULL = "ARG_PTR_TO_STACK | PTR_MAYBE_NULL"
+    SPIN_LOCK = "ARG_PTR_TO_SPIN_LOCK"
+    TIMER = "ARG_PTR_TO_TIMER"
+    DYNPTR = "ARG_PTR_TO_DYNPTR"
+    UNINIT_DYNPTR = "ARG_PTR_TO_DYNPTR | MEM_UNINIT"
+    RINGBUF_MEM = "ARG_PTR_TO_RINGBUF_MEM"
+    KPTR_XCHG_DEST = "ARG_KPTR_XCHG_DEST"
+    BTF_ID = "ARG_PTR_TO_BTF_ID"
+    BTF_ID_OR_NULL = "ARG_PTR_TO_BTF_ID | PTR_MAYBE_NULL"
+    PERCPU_BTF_ID = "ARG_PTR_TO_PERCPU_BTF_ID"
+    MEM_WRITE = "ARG_PTR_TO_MEM | MEM_WRITE"
+    SOCK_COMMON = "ARG_PTR_TO_SOCK_COMMON"
+    BTF_ID_SOCK_COMMON = "ARG_PTR_TO_BTF_ID_SOCK_COMMON"
 
 
 class Ret(Enum):
@@ -37,6 +58,14 @@ class Ret(Enum):
     INTEGER = "RET_INTEGER"
     VOID = "RET_VOID"
     MAP_VALUE_OR_NULL = "RET_PTR_TO_MAP_VALUE_OR_NULL"
+    RINGBUF_MEM_OR_NULL = "RET_PTR_TO_RINGBUF_MEM_OR_NULL"
+    DYNPTR_MEM_OR_NULL = "RET_PTR_TO_DYNPTR_MEM_OR_NULL"
+    MEM_OR_BTF_ID = "RET_PTR_TO_MEM_OR_BTF_ID"
+    BTF_ID = "RET_PTR_TO_BTF_ID"
+    BTF_ID_OR_NULL = "RET_PTR_TO_BTF_ID_OR_NULL"
+    SOCKET_OR_NULL = "RET_PTR_TO_SOCKET_OR_NULL"
+    TCP_SOCK_OR_NULL = "RET_PTR_TO_TCP_SOCK_OR_NULL"
+    SOCK_COMMON_OR_NULL = "RET_PTR_TO_SOCK_COMMON_OR_NULL"
 
 
 class Control(Enum):
@@ -45,6 +74,14 @@ class Control(Enum):
     NONE = "none"
     TAIL_CALL = "tail_call"
     THROW = "throw"
+
+
+class BadArgument(Exception):
+    """A Python body met argument `number` (1 to 5) that no verified program can pass: the program ends in a fault."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"argument {number}")
+        self.number = number
 
 
 Body = Callable[..., int]
@@ -67,7 +104,7 @@ class Helper:
     @property
     def writes_memory(self) -> bool:
         """Whether it writes through a pointer that the program gives it."""
-        return Arg.UNINIT_MEM in self.args
+        return not _WRITTEN.isdisjoint(self.args)
 
     @property
     def arity(self) -> int:
@@ -75,6 +112,7 @@ class Helper:
         return 5 if self.variadic else len(self.args)
 
 
+_WRITTEN = frozenset({Arg.MEM_WRITE, Arg.UNINIT_MEM, Arg.UNINIT_MEM_OR_NULL, Arg.FIXED_MEM_4_WRITE, Arg.FIXED_MEM_8_UNINIT})
 KFUNCS: dict[str, Helper] = {}
 """Kernel functions that programs call by name; their rows are like those of helpers, with id 0."""
 

@@ -35,6 +35,7 @@ _SPECIAL = {"SHN_UNDEF": UNDEFINED, "SHN_ABS": -1, "SHN_COMMON": -2}
 
 # Relocation types (Documentation/bpf/llvm_reloc.rst).
 R_BPF_64_64, R_BPF_64_ABS64, R_BPF_64_ABS32, R_BPF_64_NODYLD32, R_BPF_64_32 = 1, 2, 3, 4, 10
+RELOCATION_TYPES = frozenset({R_BPF_64_64, R_BPF_64_ABS64, R_BPF_64_ABS32, R_BPF_64_NODYLD32, R_BPF_64_32})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,23 @@
-"""Which functions an object has, and what the instructions of each refer to: calls, function addresses, maps, data.
+"""What the instructions of each function refer to: calls, function addresses, maps, data, things of the kernel.
 
-Nothing is joined here (link.py does that). Follows bpf_object__add_programs() and bpf_program__record_reloc() of
-libbpf, except that a call may go to a function of any section.
+Which functions there are is symbols.py's, joining them link.py's. Follows bpf_program__record_reloc() of libbpf, which
+looks at the instruction and not at the relocation's number, except that a call may go to a function of any section.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 from xdpsim.bits import M32, signed
 from xdpsim.errors import InputError
 from xdpsim.isa.decode import decode
 from xdpsim.isa.insn import Code, Insn
 from xdpsim.isa.rows import Family, Imm64
-from xdpsim.loader.elf import R_BPF_64_32, R_BPF_64_64, UNDEFINED, Elf, Relocation, Section, Symbol
+from xdpsim.loader.core.relocate import Patched
+from xdpsim.loader.elf import RELOCATION_TYPES, UNDEFINED, Elf, Relocation, Section
+from xdpsim.loader.linux.externs import Blocked, Externs
 
 SLOT = 8
 MAX_SLOTS = 1 << 20  # the kernel walks at most a million insns of one program
@@ -39,24 +42,26 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What the insn at `slot` (of its function) refers to: a function, or a map by its index in the object."""
+    """What the insn at `slot` (of its function) refers to: a function, a map by its index in the object, a kfunc."""
 
     slot: int
     function: Function | None = None
     map_index: int = -1
+    kfunc: str = ""
 
 
 @dataclass(frozen=True)
 class Body:
     """A function's code with map references filled in; `references` still hold the functions to be placed.
 
-    `blocked` is why it cannot run: slot and reason.
+    `blocked` is why it cannot run: slot and reason; `poisoned` says which insns became calls that fail, and why.
     """
 
     function: Function
     code: Code
     references: tuple[Reference, ...]
     blocked: tuple[tuple[int, str], ...]
+    poisoned: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,50 +74,27 @@ class DataPlaces:
     """Section index -> why nothing in it can be referred to."""
 
 
-def find_functions(elf: Elf) -> tuple[Function, ...]:
-    """All functions, by section and offset. InputError for one that is not inside its section."""
-    found = []
-    for symbol in elf.symbols:
-        if symbol.type != "FUNC" or symbol.section <= UNDEFINED:
-            continue
-        section = elf.sections[symbol.section]
-        where = f"symbol {symbol.index} ({symbol.name!r})"
-        if not section.executable:
-            raise InputError(f"{where}: a function in section {section.name!r}, which is not executable")
-        if not symbol.name:
-            raise InputError(f"{where}: a function in section {section.name!r}, expected a name")
-        if symbol.value % SLOT or symbol.size % SLOT or not symbol.size:
-            raise InputError(f"{where}: {symbol.size} bytes at offset {symbol.value}, expected multiples of {SLOT}")
-        if symbol.value + symbol.size > section.size:
-            raise InputError(
-                f"{where}: ends at byte {symbol.value + symbol.size} of section {section.name!r}, "
-                f"which has {section.size}"
-            )
-        found.append(Function(symbol.name, section, symbol.value, symbol.size, symbol.bind == "LOCAL"))
-    _check_untyped(elf, found)
-    return tuple(sorted(found, key=lambda f: (f.section.index, f.offset)))
+Patcher = Callable[[Function, list[Insn | None]], Patched]
+"""Applies the CO-RE relocations of a function to its code."""
 
 
-def _check_untyped(elf: Elf, functions: list[Function]) -> None:
-    """Code without any function symbol would vanish silently: assembler sources that forget .type."""
-    typed = {f.section.index for f in functions}
-    untyped = {s.section: s for s in reversed(elf.symbols) if s.type == "NOTYPE"}
-    for section in elf.sections:
-        if not section.executable or not section.size or section.index in typed:
-            continue
-        symbol = untyped.get(section.index)
-        if symbol is not None:
-            raise InputError(
-                f"section {section.index} ({section.name!r}): symbol {symbol.name!r} has type NOTYPE, expected FUNC",
-                hint=f"in assembler write .type {symbol.name},@function and .size",
-            )
+def no_relocations(function: Function, code: list[Insn | None]) -> Patched:
+    """The Patcher of an object without CO-RE."""
+    return Patched()
 
 
 class Reader:
     """Reads functions on demand and remembers them; programs share the functions that they call."""
 
-    def __init__(self, elf: Elf, functions: tuple[Function, ...], places: DataPlaces) -> None:
-        self.elf, self.places = elf, places
+    def __init__(
+        self,
+        elf: Elf,
+        functions: Sequence[Function],
+        places: DataPlaces,
+        externs: Externs,
+        patch: Patcher = no_relocations,
+    ) -> None:
+        self.elf, self.places, self.externs, self.patch = elf, places, externs, patch
         self.by_place = {(f.section.index, f.offset): f for f in reversed(functions)}
         self.bodies: dict[Function, Body] = {}
 
@@ -121,6 +103,17 @@ class Reader:
         if function not in self.bodies:
             self.bodies[function] = self._read(function)
         return self.bodies[function]
+
+    def maps_of(self, function: Function) -> set[int]:
+        """Indexes of the maps that a function and those that it reaches refer to."""
+        seen, todo, found = {function}, [function], set[int]()
+        while todo:
+            for reference in self.body(todo.pop()).references:
+                found |= {reference.map_index} - {-1}
+                if reference.function is not None and reference.function not in seen:
+                    seen.add(reference.function)
+                    todo.append(reference.function)
+        return found
 
     def _read(self, function: Function) -> Body:
         raw = function.section.data[function.offset : function.offset + function.size]
@@ -133,23 +126,25 @@ class Reader:
             code = list(decode(raw))
         except InputError as err:
             raise InputError(f"{function.name}: {err.message}", hint=err.hint) from err
+        patched = self.patch(function, code)
+        body = Body(function, (), (), (), patched.poisoned)
         references: list[Reference] = []
-        blocked: list[tuple[int, str]] = []
+        blocked = patched.blocked
         relocations = self._relocations(function)
         for slot, insn in enumerate(code):
             relocation = relocations.get(slot)
             if insn is None and relocation is not None:
                 raise _bad(function, slot, "a relocation of the second slot of an LD_IMM64")
-            if insn is None or not (relocation or _needs_relocation(insn)):
+            if insn is None or slot in body.poisoned or not (relocation or _needs_relocation(insn)):
                 continue
             try:
-                found = self._refer(function, slot, insn, relocation)
-            except _Blocked as why:
+                code[slot], reference = self._refer(body, slot, insn, relocation)
+            except Blocked as why:
                 blocked.append((slot, str(why)))
                 continue
-            code[slot] = found[0]
-            references.append(found[1])
-        return Body(function, tuple(code), tuple(references), tuple(blocked))
+            if reference is not None:
+                references.append(reference)
+        return replace(body, code=tuple(code), references=tuple(references), blocked=tuple(blocked))
 
     def _relocations(self, function: Function) -> dict[int, Relocation]:
         """By slot of the function."""
@@ -158,13 +153,17 @@ class Reader:
         last = bisect_left(rows, function.offset + function.size, key=_offset)
         return {(row.offset - function.offset) // SLOT: row for row in rows[first:last]}
 
-    def _refer(self, function: Function, slot: int, insn: Insn, at: Relocation | None) -> tuple[Insn, Reference]:
+    def _refer(self, body: Body, slot: int, insn: Insn, at: Relocation | None) -> tuple[Insn, Reference | None]:
+        function = body.function
+        if at is not None and at.type not in RELOCATION_TYPES:
+            known = ", ".join(str(number) for number in sorted(RELOCATION_TYPES))
+            raise _bad(function, slot, f"relocation type {at.type}, expected one of {known}")
         if at is not None and at.symbol.section == UNDEFINED:
-            raise _Blocked(_external(insn, at.symbol))
+            return self._external(body, slot, insn, at)
         if insn.family is Family.CALL_LOCAL:
             return insn, Reference(slot, self._callee(function, slot, insn, at))
         if at is None and insn.family is Family.CALL_KFUNC:
-            raise _Blocked(f"call of kernel function {insn.imm} by its number is not supported")
+            raise Blocked(f"call of kernel function {insn.imm} by its number is not supported")
         if at is None:
             raise _bad(function, slot, f"an LD_IMM64 of kind {insn.op} without a relocation")
         if insn.family is not Family.LD_IMM64:
@@ -174,14 +173,30 @@ class Reader:
                 f"a relocation ({_shown(at)}) of {insn.op or insn.family.value}, "
                 "expected a call of a function or an LD_IMM64",
             )
-        if at.type != R_BPF_64_64:
-            raise _bad(function, slot, f"relocation type {at.type}, expected {R_BPF_64_64} (R_BPF_64_64)")
+        return self._address(function, slot, insn, at)
+
+    def _external(self, body: Body, slot: int, insn: Insn, at: Relocation) -> tuple[Insn, Reference | None]:
+        """Something that the object only names."""
+        if insn.family in (Family.CALL_LOCAL, Family.CALL_KFUNC):
+            changed, name, poison = self.externs.call(insn, at.symbol)
+            if poison:
+                body.poisoned[slot] = poison
+                return changed, None
+            return changed, Reference(slot, kfunc=name)
+        if insn.family is not Family.LD_IMM64:
+            raise _bad(
+                body.function, slot, f"a relocation ({_shown(at)}) of {insn.op or insn.family.value}, expected a call"
+            )
+        return self.externs.load(insn, at.symbol), None
+
+    def _address(self, function: Function, slot: int, insn: Insn, at: Relocation) -> tuple[Insn, Reference]:
+        """LD_IMM64 of a function, a map or a variable."""
         if at.symbol.section < UNDEFINED:
             raise _bad(function, slot, f"refers to {_shown(at)}, which is in no section")
         section = self.elf.sections[at.symbol.section]
         offset = at.symbol.value + insn.imm
         if section.index in self.places.unsupported:
-            raise _Blocked(f"{_shown(at)}: {self.places.unsupported[section.index]}")
+            raise Blocked(f"{_shown(at)}: {self.places.unsupported[section.index]}")
         if section.executable:
             target = self._at(function, slot, section, offset, _shown(at))
             return _as(insn, Imm64.FUNC, 0, 0), Reference(slot, target)
@@ -206,8 +221,6 @@ class Reader:
         if at is None:
             offset = function.offset + (slot + 1 + insn.imm) * SLOT
             return self._at(function, slot, function.section, offset, "a call")
-        if at.type != R_BPF_64_32:
-            raise _bad(function, slot, f"relocation type {at.type} of a call, expected {R_BPF_64_32} (R_BPF_64_32)")
         if at.symbol.section < UNDEFINED or not self.elf.sections[at.symbol.section].executable:
             raise _bad(function, slot, f"calls {_shown(at)}, expected a function")
         offset = at.symbol.value + (insn.imm + 1) * SLOT
@@ -224,22 +237,12 @@ class Reader:
         return target
 
 
-class _Blocked(Exception):
-    """Why an insn cannot be resolved although the object is well-formed."""
-
-
 def _bad(function: Function, slot: int, found: str) -> InputError:
     return InputError(f"{function.name}: insn {slot}: {found}")
 
 
 def _shown(at: Relocation) -> str:
     return repr(at.symbol.name) if at.symbol.name else f"symbol {at.symbol.index}"
-
-
-def _external(insn: Insn, symbol: Symbol) -> str:
-    if insn.family is not Family.LD_IMM64:
-        return f"call of {symbol.name!r}, which is not in the object (a kfunc), is not supported"
-    return f"address of {symbol.name!r}, which is not in the object (.ksyms or .kconfig), is not supported"
 
 
 def _needs_relocation(insn: Insn) -> bool:

@@ -6,7 +6,7 @@ itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from xdpsim.errors import InputError
 from xdpsim.isa.insn import Code, Insn
@@ -28,11 +28,16 @@ class Placed:
 
 @dataclass(frozen=True)
 class Linked:
-    """A whole program. `blocked` is why it cannot run: slot (of the program) and reason, in order."""
+    """A whole program. `blocked` is why it cannot run: slot (of the program) and reason, in order.
+
+    CALL_KFUNC holds the index into `kfuncs`; `poisoned` says why libbpf made an insn a call that fails.
+    """
 
     code: Code
     functions: tuple[Placed, ...]
     blocked: tuple[tuple[int, str], ...]
+    kfuncs: tuple[str, ...] = ()
+    poisoned: dict[int, str] = field(default_factory=dict)
 
 
 class Linker:
@@ -47,18 +52,25 @@ class Linker:
         starts = self._place(main)
         code: list[Insn | None] = []
         blocked: list[tuple[int, str]] = []
+        poisoned: dict[int, str] = {}
+        kfuncs: dict[str, int] = {}
         for function, start in starts.items():
             body = self.reader.body(function)
             blocked.extend((start + slot, why) for slot, why in body.blocked)
+            poisoned.update((start + slot, why) for slot, why in body.poisoned.items())
             code.extend(body.code)
-            for reference in body.references:
-                insn = code[start + reference.slot] if body.code else None
-                if reference.function is not None and insn is not None:
+            for reference in body.references if body.code else ():
+                insn = code[start + reference.slot]
+                assert insn is not None
+                if reference.function is not None:
                     distance = starts[reference.function] - (start + reference.slot) - 1
                     code[start + reference.slot] = replace(insn, imm=distance)
+                elif reference.kfunc:
+                    number = kfuncs.setdefault(reference.kfunc, len(kfuncs))
+                    code[start + reference.slot] = replace(insn, imm=number)
         placed = tuple(Placed(function, start) for function, start in starts.items())
         unread = any(not self.reader.body(function).code for function in starts)
-        return Linked(() if unread else tuple(code), placed, tuple(sorted(blocked)))
+        return Linked(() if unread else tuple(code), placed, tuple(sorted(blocked)), tuple(kfuncs), poisoned)
 
     def _place(self, main: Function) -> dict[Function, int]:
         """Start slots in libbpf's order: depth first, in the order of the calls."""

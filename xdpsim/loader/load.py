@@ -1,48 +1,58 @@
 """`load_object`: the bytes of a .o file to programs, maps and types, relocated and ready to run.
 
-A pure function of its input: it opens no file and asks no kernel. Which section name means which program type is
-progtypes/sections.py's; running and checking programs is left to engines and verifier. Follows libbpf's
-bpf_object_open() and bpf_object_load_prog(); what is Linux's but not supported here blocks the program that uses it
-(`ProgramSpec.unsupported`), not the object.
+It opens no file and asks no kernel. Which section name means which program type is said in sections.py; running and
+checking programs is left to engines and verifier. Follows libbpf's bpf_object_open() and bpf_object_load_prog(); what
+is Linux's but not supported here blocks the program that uses it (`ProgramSpec.unsupported`), not the object.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from xdpsim.btf.ext import BtfExt, parse_ext
 from xdpsim.btf.parse import parse
 from xdpsim.btf.types import Btf
 from xdpsim.errors import InputError, Unsupported
+from xdpsim.isa.insn import Insn
+from xdpsim.loader.constants import set_constants
+from xdpsim.loader.core.relocate import Patched, Relocator, relocate
 from xdpsim.loader.elf import Elf, read_elf
-from xdpsim.loader.functions import Function, Reader, find_functions
+from xdpsim.loader.functions import Function, Patcher, Reader, no_relocations
 from xdpsim.loader.kernelbtf import complete
 from xdpsim.loader.link import Linked, Linker
+from xdpsim.loader.linux.externs import read_externs
 from xdpsim.loader.mapdefs import Maps, read_maps
 from xdpsim.loader.model import Object, ProgramSpec
+from xdpsim.loader.options import LoadOptions
+from xdpsim.loader.programs import TailSlots, programs_of, tail_slots
+from xdpsim.loader.sections import KNOWN_SECTIONS, TypeChoice
 from xdpsim.loader.sourceinfo import Positions, SourceInfo
-from xdpsim.progtypes.sections import SectionMatch, section_program
+from xdpsim.loader.symbols import find_functions
+from xdpsim.progtypes.sections import SectionMatch
 
-TEXT = ".text"
 LICENCE_SECTION = "license"
-KNOWN_SECTIONS = "xdp, xdp.frags, xdp/devmap, tc, tcx/ingress, classifier, socket, cgroup_skb/egress, sk_lookup"
 
 
-def load_object(data: bytes, name: str) -> Object:
+def load_object(data: bytes, name: str, options: LoadOptions | None = None) -> Object:
     """The object in `data`; `name` is the file name that messages begin with.
 
-    InputError when the file is damaged or libbpf would refuse it as a whole, Unsupported for big-endian objects.
+    InputError when the file is damaged, libbpf would refuse it as a whole, or the options do not fit it; Unsupported
+    for big-endian objects.
     """
+    options = options or LoadOptions()
     try:
-        parts = _read(bytes(data))
+        parts = _read(bytes(data), options)
     except (InputError, Unsupported) as err:
         raise type(err)(f"{name}: {err.message}", hint=err.hint) from err
     try:
         programs = {f.name: _program(f, parts, name) for f in parts.functions}
     except InputError as err:
         raise InputError(f"{name}:{err.message}", hint=err.hint) from err
-    return Object(name, programs, tuple(parts.maps.specs), parts.btf, parts.licence, parts.maps.values)
+    used = parts.relocator.used if parts.relocator is not None else None
+    maps = tuple(parts.maps.specs)
+    return Object(name, programs, maps, parts.btf, parts.licence, parts.maps.values, used.btf if used else None)
 
 
 @dataclass(frozen=True)
@@ -50,32 +60,56 @@ class _Parts:
     """An object before its programs are linked; `functions` are those that are programs."""
 
     functions: tuple[Function, ...]
+    types: dict[Function, SectionMatch]
     maps: Maps
     btf: Btf | None
     source: SourceInfo
     linker: Linker
     licence: str
+    relocator: Relocator | None
 
 
-def _read(data: bytes) -> _Parts:
+def _read(data: bytes, options: LoadOptions) -> _Parts:
     elf = read_elf(data)
-    btf, ext = _types(elf)
-    maps = read_maps(elf, btf)
+    own, btf, ext = _types(elf)
+    externs, used = read_externs(elf, own, options.constants, options.linux)
+    maps = read_maps(elf, btf, options.cpus)
+    if externs.map is not None:
+        externs.map_index = len(maps.specs)
+        maps.specs.append(externs.map)
+    set_constants(elf, maps.specs, {n: v for n, v in options.constants.items() if n not in used})
     functions = find_functions(elf)
-    programs = tuple(f for f in functions if f.section.name != TEXT or len(functions) == 1)
+    source = SourceInfo(btf, ext)
+    relocator = Relocator(btf, options.target) if btf is not None and source.core else None
+    reader = Reader(elf, functions, maps.places, externs, _patcher(source, relocator))
+    tails = tail_slots(functions, maps)
+    programs = programs_of(functions, reader, tails)
     twice = [name for name, count in Counter(f.name for f in programs).items() if count > 1]
     if twice:
         raise InputError(f"two programs are called {twice[0]!r}")
-    linker = Linker(Reader(elf, functions, maps.places))
-    return _Parts(programs, maps, btf, SourceInfo(btf, ext), linker, _licence(elf))
+    types = _program_types(programs, reader, tails, options)
+    _fill(maps, tails, programs)
+    return _Parts(programs, types, maps, btf, source, Linker(reader), _licence(elf), relocator)
 
 
-def _types(elf: Elf) -> tuple[Btf | None, BtfExt | None]:
+def _types(elf: Elf) -> tuple[Btf | None, Btf | None, BtfExt | None]:
+    """The object's own types, those made ready for the kernel, and what goes with them."""
     section, ext = elf.named(".BTF"), elf.named(".BTF.ext")
     if section is None or not section.size:
-        return None, None
-    btf = complete(parse(section.data), elf)
-    return btf, parse_ext(ext.data, btf) if ext is not None and ext.size else None
+        return None, None, None
+    own = parse(section.data)
+    btf = complete(own, elf)
+    return own, btf, parse_ext(ext.data, btf) if ext is not None and ext.size else None
+
+
+def _patcher(source: SourceInfo, relocator: Relocator | None) -> Patcher:
+    if relocator is None:
+        return no_relocations
+
+    def patch(function: Function, code: list[Insn | None]) -> Patched:
+        return relocate(code, source.relocations(function), relocator)
+
+    return patch
 
 
 def _licence(elf: Elf) -> str:
@@ -83,9 +117,40 @@ def _licence(elf: Elf) -> str:
     return section.data.partition(b"\0")[0].decode("ascii", "replace") if section is not None else ""
 
 
+def _program_types(
+    programs: Iterable[Function], reader: Reader, tails: TailSlots, options: LoadOptions
+) -> dict[Function, SectionMatch]:
+    """Types by section, by user; the programs of prog arrays have the type of those that jump into the array."""
+    choice, types = TypeChoice(options.type), dict[Function, SectionMatch]()
+    choice.check({f.name: f for f in programs})
+    for f in programs:
+        found = choice.of(f.name, f.section.name)
+        if found is not None:
+            types[f] = found
+    waiting = {f: tails.map_of[f] for f in programs if f in tails.map_of and f not in types}
+    changed = True
+    while waiting and changed:
+        callers = {index: types[f] for f in types for index in reader.maps_of(f)}
+        found_now = {f: callers[index] for f, index in waiting.items() if index in callers}
+        types |= found_now
+        waiting = {f: index for f, index in waiting.items() if f not in found_now}
+        changed = bool(found_now)
+    return types
+
+
+def _fill(maps: Maps, tails: TailSlots, programs: tuple[Function, ...]) -> None:
+    """Programs into their slots; a prog array of no size grows to what it holds, as the loaders of such objects do."""
+    for f in programs:
+        if f in tails.map_of:
+            maps.values.setdefault(maps.specs[tails.map_of[f]].name, {})[tails.slot_of[f]] = f.name
+    for index, spec in enumerate(maps.specs):
+        if spec.type == "PROG_ARRAY" and not spec.max_entries:
+            maps.specs[index] = replace(spec, max_entries=max(maps.values.get(spec.name, {0: ""})) + 1)
+
+
 def _program(function: Function, parts: _Parts, name: str) -> ProgramSpec:
     section = function.section.name
-    match = section_program(section.removeprefix("?"))
+    match = parts.types.get(function)
     linked = parts.linker.link(function)
     positions = parts.source.positions(linked)
     type_and_attach = match or SectionMatch("", 0, False, False)
@@ -102,30 +167,25 @@ def _program(function: Function, parts: _Parts, name: str) -> ProgramSpec:
         sleepable=type_and_attach.sleepable,
         func_info=positions.func_info,
         line_info=positions.line_info,
-        unsupported=_unsupported(function, match, linked, positions, parts.btf, name),
+        unsupported=_unsupported(function, match, linked, positions, name),
+        kfuncs=linked.kfuncs,
+        poisoned=linked.poisoned,
     )
 
 
 def _unsupported(
-    function: Function, match: SectionMatch | None, linked: Linked, positions: Positions, btf: Btf | None, name: str
+    function: Function, match: SectionMatch | None, linked: Linked, positions: Positions, name: str
 ) -> str:
     """Why the program cannot run, the first reason; empty when there is none."""
     place = f"{name}:{function.name}"
     if match is None:
         return (
-            f"{place}: missing BPF prog type, check ELF section name {function.section.name!r}; "
-            f"known are {KNOWN_SECTIONS} and libbpf's others"
+            f"{place}: missing BPF prog type, check ELF section name {function.section.name!r}: say it with type=, or "
+            f"use {KNOWN_SECTIONS} or libbpf's others"
         )
-    if function.is_local:
-        return f"{place}: is static, and static functions of section {function.section.name!r} are no programs"
-    reasons = list(linked.blocked)
-    for slot, row in positions.core:
-        subject = btf.type_name(row.type_id) if btf is not None else f"type {row.type_id}"
-        why = f"CO-RE relocation of {subject} (access {row.access!r}, kind {row.kind}) is not supported"
-        reasons.append((slot, why))
-    if not reasons:
+    if not linked.blocked:
         return ""
-    slot, why = min(reasons)
+    slot, why = linked.blocked[0]
     line = positions.line_at(slot)
     where = f"insn {slot} ({line.file}:{line.line})" if line is not None else f"insn {slot}"
     return f"{place}: {where}: {why}"

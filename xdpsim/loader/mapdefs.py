@@ -6,19 +6,20 @@ Follows parse_btf_map_def(), bpf_object__init_global_data_maps() and bpf_object_
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from xdpsim.bits import round_up
 from xdpsim.btf.types import Array, Btf, DataSec, Enum, Kind, Linkage, Member, Ref, Struct, Var
 from xdpsim.errors import InputError
 from xdpsim.loader.elf import Elf, Section, Symbol
 from xdpsim.loader.functions import DataPlaces
+from xdpsim.loader.legacy import first_entries, read_legacy
 from xdpsim.maps.spec import MapSpec
 from xdpsim.maps.types import BPF_F_MMAPABLE, BPF_F_RDONLY_PROG, MAP_TYPES
 
 MAPS_SECTION = ".maps"
-LEGACY_SECTION = "maps"
 POINTER = 8
+PERF_VALUE = 4
 PAGE = 4096
 
 TYPE_NAMES = {row.id: row.name for row in MAP_TYPES.values()}
@@ -26,7 +27,7 @@ MAPS_OF_MAPS = frozenset({"ARRAY_OF_MAPS", "HASH_OF_MAPS"})
 # libbpf creates these without key and value types: the kernel would refuse them.
 _WITHOUT_BTF = frozenset(
     {
-        *("PERF_EVENT_ARRAY", "CGROUP_ARRAY", "STACK_TRACE", "ARRAY_OF_MAPS", "HASH_OF_MAPS", "DEVMAP", "DEVMAP_HASH"),
+        *("CGROUP_ARRAY", "STACK_TRACE", "ARRAY_OF_MAPS", "HASH_OF_MAPS", "DEVMAP", "DEVMAP_HASH"),
         *("CPUMAP", "XSKMAP", "SOCKMAP", "SOCKHASH", "QUEUE", "STACK", "ARENA"),
     }
 )
@@ -43,6 +44,8 @@ class Maps:
     specs: list[MapSpec] = field(default_factory=list)
     places: DataPlaces = field(default_factory=lambda: DataPlaces({}, {}, {}))
     values: dict[str, dict[int, str]] = field(default_factory=dict)
+    ids: dict[int, int] = field(default_factory=dict)
+    """iproute2's map ids -> index in `specs`."""
 
 
 @dataclass
@@ -57,9 +60,16 @@ class _Definition:
     values_at: int = -1
 
 
-def read_maps(elf: Elf, btf: Btf | None) -> Maps:
-    """The maps that the object defines. InputError names the map and the field."""
+def read_maps(elf: Elf, btf: Btf | None, cpus: int = 1) -> Maps:
+    """The maps that the object defines, for a machine of `cpus`. InputError names the map and the field."""
     maps = Maps()
+    legacy = read_legacy(elf, btf)
+    for m in legacy:
+        maps.places.maps[m.section, m.offset] = len(maps.specs)
+        if m.id:
+            maps.ids.setdefault(m.id, len(maps.specs))
+        maps.specs.append(m.spec)
+    maps.values |= first_entries(legacy)
     section = elf.named(MAPS_SECTION)
     if section is not None and section.size:
         if btf is None:
@@ -72,12 +82,23 @@ def read_maps(elf: Elf, btf: Btf | None) -> Maps:
                 raise InputError(f"section {data.index} ({name!r}): a second one of that name")
             maps.places.data[data.index] = len(maps.specs)
             maps.specs.append(_data_map(data, btf))
-        elif name == LEGACY_SECTION:
-            maps.places.unsupported[data.index] = (
-                "map definitions in section 'maps' are not supported, write them as BTF"
-            )
+        elif name.startswith(".addr_space."):
+            maps.places.unsupported[data.index] = "variables in an arena are not supported"
+    maps.specs[:] = [_fitted(spec, cpus) for spec in maps.specs]
     _check_names(maps)
     return maps
+
+
+def _fitted(spec: MapSpec, cpus: int) -> MapSpec:
+    """Sizes that loaders fill in. The value type of a perf or ring buffer tells of its events, not of its values."""
+    if spec.type == "PERF_EVENT_ARRAY":
+        typed = spec.value_type and spec.btf is not None and spec.btf.size_of(spec.value_type) != PERF_VALUE
+        kept = spec.value_type if typed else 0
+        entries = spec.max_entries or cpus
+        return replace(spec, max_entries=entries, key_size=4, value_size=PERF_VALUE, key_type=0, value_type=kept)
+    if spec.type in _RINGS:
+        return replace(spec, key_size=0, value_size=0, key_type=0, max_entries=_ring_size(spec.max_entries))
+    return spec
 
 
 def _check_names(maps: Maps) -> None:
@@ -226,7 +247,7 @@ def _spec(btf: Btf, found: _Definition) -> MapSpec:
         type=kind,
         key_size=numbers.get("key_size", 0),
         value_size=numbers.get("value_size", 0),
-        max_entries=_ring_size(entries) if kind in _RINGS else entries,
+        max_entries=entries,
         flags=numbers.get("map_flags", 0),
         key_type=found.types.get("key", 0) if typed else 0,
         value_type=found.types.get("value", 0) if typed else 0,

@@ -38,8 +38,9 @@ class ProgramSpec:
 
     In `code`, LD_IMM64 with op MAP_FD or MAP_VALUE holds in `imm` the index into `Object.maps` (next_imm: byte offset
     into the value), with op FUNC in `imm` the distance in slots; CALL_LOCAL's `imm` is the final distance. A program
-    whose `unsupported` is not empty must not run: the text says why, with insn and source line. CALL_KFUNC's `imm` is an
-    index into `kfuncs`, the names of the kernel functions that it calls.
+    whose `unsupported` is not empty must not run: the text says why, with insn and source line. CALL_KFUNC's `imm` is
+    an index into `kfuncs`, the names of the kernel functions that it calls. At the slots of `poisoned` the loader found
+    nothing that the insn could mean, for the reason told: it calls no helper there is, a fault where it is reached.
     """
 
     name: str
@@ -56,6 +57,7 @@ class ProgramSpec:
     line_info: tuple[tuple[int, int, int, int], ...] = ()
     kfuncs: tuple[str, ...] = ()
     unsupported: str = ""
+    poisoned: dict[int, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -69,3 +71,5 @@ class Object:
     licence: str
     map_values: dict[str, dict[int, str]] = field(default_factory=dict)
     """Initial entries of map-in-map and prog arrays: map name -> key -> name of the inner map or program."""
+    target: Btf | None = None
+    """The kernel types that CO-RE relocations resolved against; None when there were none."""

@@ -29,7 +29,6 @@ class Positions:
     lines: tuple[Line, ...]
     func_info: tuple[tuple[int, int], ...]
     line_info: tuple[tuple[int, int, int, int], ...]
-    core: tuple[tuple[int, CoreRelo], ...]
 
     def line_at(self, slot: int) -> Line | None:
         """The source position that holds at `slot`."""
@@ -62,10 +61,8 @@ class SourceInfo:
         """Everything about `program`, in its own slots."""
         subprograms = tuple(Subprogram(p.function.name, p.slot, self._type_of(p.function)) for p in program.functions)
         rows: dict[int, LineInfo] = {}
-        core: list[tuple[int, CoreRelo]] = []
         for placed in program.functions:
             rows.update(_within(self.lines, placed.function, placed.slot))
-            core.extend(_within(self.core, placed.function, placed.slot))
         func_info = tuple((s.slot, s.type_id) for s in subprograms)
         line_info = tuple((slot, row.file_off, row.line_off, row.line_col) for slot, row in rows.items())
         whole = all(s.slot in rows for s in subprograms)
@@ -75,8 +72,11 @@ class SourceInfo:
             tuple(self._line(slot, row) for slot, row in rows.items()),
             func_info if all(type_id for _, type_id in func_info) else (),
             line_info if whole and at_insns else (),
-            tuple(core),
         )
+
+    def relocations(self, function: Function) -> tuple[tuple[int, CoreRelo], ...]:
+        """The CO-RE relocations of a function, in its own slots."""
+        return tuple(_within(self.core, function, 0))
 
     def _type_of(self, function: Function) -> int:
         return self.functions.get((function.section.name, function.offset), 0)

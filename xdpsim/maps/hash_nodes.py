@@ -141,19 +141,24 @@ def hash_link_new(map_: int, link: int, node: int, key: int, hash_: int) -> int:
     return 0
 
 
-def build_nodes(memory: MapMemory, node_bytes: int) -> int:
-    """Buckets and nodes of a hash; the number of nodes. Nothing is touched until it is used."""
+def build_nodes(memory: MapMemory, node_bytes: int, *, entries: int = 0, before: int = 0) -> int:
+    """Buckets and nodes of a hash; the number of nodes. Nothing is touched until it is used.
+
+    There is a node for each entry and one spare for each CPU; a map that says how many `entries` it has needs no spares.
+    `before` bytes in front of every node are for the map's type.
+    """
     spec, header = memory.spec, memory.header
-    buckets = 1 << (spec.max_entries - 1).bit_length()
+    buckets = 1 << ((entries or spec.max_entries) - 1).bit_length()
     header.buckets = memory.block(buckets * 8, "buckets").address
     header.bucket_mask = buckets - 1
     header.spares = memory.block(memory.cpus * 8, "spare nodes").address
-    nodes = spec.max_entries + memory.cpus
-    block = memory.block(nodes * node_bytes, "nodes")
-    header.nodes, header.node_stride = block.address, node_bytes
+    nodes = entries or spec.max_entries + memory.cpus
+    stride = before + node_bytes
+    block = memory.block(nodes * stride, "nodes")
+    header.nodes, header.node_stride = block.address + before, stride
 
     def key_of_slot(slot: int) -> bytes:
-        at = slot % nodes * node_bytes + NODE_KEY
+        at = slot % nodes * stride + before + NODE_KEY
         return bytes(block.view[at : at + spec.key_size])
 
     memory.key_of_slot = key_of_slot

@@ -47,11 +47,15 @@ MAP = Struct(
     ("free_count", U64),
     ("spares", U64),  # per CPU: address of the node that its next replacement takes
     ("root", U64),
+    ("lru", U64),  # LRU_HASH, LRU_PERCPU_HASH: address of the lists (lru_lists.py)
+    ("head", U64),  # QUEUE, STACK: where the next element goes
+    ("tail", U64),  # and the oldest one
+    ("hashes", U64),  # BLOOM_FILTER: number of hash functions
     ("locks", U64),  # a lock word per bucket, for live runs on several queues; 0 without
 )
 
 EPERM, ENOENT, E2BIG, EBADF, ENOMEM, EACCES, EEXIST, EINVAL, ENOSPC = 1, 2, 7, 9, 12, 13, 17, 22, 28
-EOPNOTSUPP, ENOTSUPP = 95, 524
+ENODEV, EBUSY, EOVERFLOW, EOPNOTSUPP, ENOTSUPP = 19, 16, 75, 95, 524
 ERRNO_NAMES = {
     EPERM: "EPERM",
     ENOENT: "ENOENT",
@@ -62,6 +66,9 @@ ERRNO_NAMES = {
     EEXIST: "EEXIST",
     EINVAL: "EINVAL",
     ENOSPC: "ENOSPC",
+    ENODEV: "ENODEV",
+    EBUSY: "EBUSY",
+    EOVERFLOW: "EOVERFLOW",
     EOPNOTSUPP: "EOPNOTSUPP",
     ENOTSUPP: "ENOTSUPP",
 }
@@ -73,14 +80,25 @@ NEG_EBADF = -EBADF & M64
 NEG_EEXIST = -EEXIST & M64
 NEG_EINVAL = -EINVAL & M64
 NEG_ENOSPC = -ENOSPC & M64
+NEG_ENOMEM = -ENOMEM & M64
+NEG_ENODEV = -ENODEV & M64
+NEG_EOVERFLOW = -EOVERFLOW & M64
+NEG_EOPNOTSUPP = -EOPNOTSUPP & M64
+NEG_ENOTSUPP = -ENOTSUPP & M64
+FIRST_ERROR = -4095 & M64
+"""IS_ERR: words from here on are negative errnos, not addresses."""
 
 ERRNO_REASONS = {
     EPERM: "the map is read-only",
     ENOENT: "there is no such element",
     E2BIG: "the map is full, or the index is past its end",
-    EBADF: "there is no such program",
+    EBADF: "there is no such program, map or socket",
     EEXIST: "the element exists already",
     EINVAL: "the key, the value or the flags are not what this type of map takes",
     ENOSPC: "the map is full",
+    ENODEV: "there is no such CPU",
+    EOVERFLOW: "the queue size is above 16384",
+    EOPNOTSUPP: "this type of map has no such operation",
+    ENOTSUPP: "this type of map has no such operation",
 }
 """What an operation's errno means to the user who asked for it."""

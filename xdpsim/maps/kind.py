@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from xdpsim.bits import M32, round_up
 from xdpsim.btf.values import Value
 from xdpsim.errors import InputError, XdpsimBug
 from xdpsim.maps.header import EINVAL, ERRNO_NAMES, MAP
+from xdpsim.maps.plain import no_pop, no_push
 from xdpsim.maps.spec import MapSpec
 from xdpsim.maps.types import (
     BPF_F_RDONLY,
@@ -52,6 +54,7 @@ class MapMemory:
         self.nodes: Block | None = None
         self.value_slots = 0
         self.key_of_slot: Callable[[int], bytes | None] = lambda slot: None
+        self.slot_name: Callable[[int], str] | None = None
         self._blocks: list[Block] = []
 
     def block(self, size: int, what: str) -> Block:
@@ -88,7 +91,9 @@ class MapKind:
     `update_error` is what an update checks before it looks at the value, for types whose values name other objects;
     for them, too, `encode_value` and `decode_value` turn a program or an interface into a value and back (the first may
     leave a value as it is). `user_lookup` and `user_update` differ from the program's operations where the type tells
-    the two apart. `length` counts the elements where that takes no walk.
+    the two apart. `map_extra` holds the bits that the field of that name may have. `length` counts the elements where
+    that takes no walk. `store` turns a user's value into what is stored (or an errno) and `load` what lies at an address
+    back, both given the map, where the two differ. `drain` takes the records that wait for a user.
     """
 
     type: MapType
@@ -101,12 +106,20 @@ class MapKind:
     check: Callable[[MapSpec], Problem | None] = lambda spec: None
     user_lookup: NativeFunction | None = None
     user_update: NativeFunction | None = None
+    user_delete: NativeFunction | None = None
     update_error: NativeFunction | None = None
+    push: NativeFunction = no_push
+    pop: NativeFunction = no_pop
+    peek: NativeFunction = no_pop
+    map_extra: int = 0
     per_cpu: bool = False
     redirect_flags: int = 0
     encode_value: Callable[[MapSpec, object, str], object] = lambda spec, value, where: value
     decode_value: Callable[[bytes], Value] | None = None
+    store: Callable[[Any, bytes], bytes | int] | None = None
+    load: Callable[[Any, int], bytes] | None = None
     length: Callable[[View], int] | None = None
+    drain: Callable[[MapMemory], list[bytes]] | None = None
 
     def lookup_for(self, spec: MapSpec) -> NativeFunction:
         """The program's lookup for this key size."""
@@ -118,6 +131,7 @@ class MapKind:
         header.update = self.update.address
         header.delete = self.delete.address
         header.next_key = self.next_key.address
+        header.push, header.pop, header.peek = self.push.address, self.pop.address, self.peek.address
 
 
 KINDS: dict[str, MapKind] = {}
@@ -136,6 +150,9 @@ def check_spec(kind: MapKind, spec: MapSpec) -> None:
     """Raise InputError where Linux would refuse to make the map."""
     problem = _common_problem(kind, spec) or kind.check(spec)
     if problem is None:
+        if spec.initial is not None and len(spec.initial) > spec.value_size:
+            found = f"initial content of {len(spec.initial)} bytes"
+            raise InputError(f"map {spec.name}: {found}, expected at most its value_size, {spec.value_size}")
         return
     found = getattr(spec, problem.field)
     shown = f"{found:#x}" if problem.field == "flags" else f"{found}"
@@ -149,8 +166,8 @@ def _common_problem(kind: MapKind, spec: MapSpec) -> Problem | None:
     for field in ("key_size", "value_size", "max_entries", "flags"):
         if not 0 <= getattr(spec, field) <= M32:
             return Problem(field, "a number of 32 bits", EINVAL)
-    if spec.map_extra:
-        return Problem("map_extra", f"0 for {spec.type}", EINVAL)
+    if spec.map_extra & ~kind.map_extra:
+        return Problem("map_extra", f"at most {kind.map_extra} for {spec.type}", EINVAL)
     if spec.flags & ~kind.flags:
         return Problem("flags", f"no flags but {kind.flags:#x}", EINVAL)
     for both in (BPF_F_RDONLY | BPF_F_WRONLY, BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG):

@@ -15,6 +15,7 @@ from xdpsim.errors import InputError
 from xdpsim.maps.array import array_next_key, array_problem, index_key
 from xdpsim.maps.header import EINVAL, MAP, NEG_E2BIG, NEG_EBADF, NEG_EEXIST, NEG_EINVAL, NEG_ENOENT
 from xdpsim.maps.kind import MapKind, MapMemory, Problem, declare
+from xdpsim.maps.plain import no_lookup
 from xdpsim.maps.spec import MapSpec
 from xdpsim.maps.types import (
     BPF_EXIST,
@@ -51,12 +52,6 @@ def reference_lookup(rs: int, map_: int, key: int) -> int:
     if slot == 0:
         return 0
     return slot if load64(slot) else 0
-
-
-@native
-def no_lookup(rs: int, map_: int, key: int) -> int:
-    """Programs may not look into this type of map."""
-    return 0
 
 
 @native

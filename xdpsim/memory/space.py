@@ -14,7 +14,7 @@ from collections.abc import Callable
 from xdpsim.bits import M64
 from xdpsim.memory.arena import Block
 from xdpsim.memory.layout import View
-from xdpsim.memory.structs import REGION
+from xdpsim.memory.structs import REGION, RUN_STATE, XDP_BUFF
 
 NEAR_BYTES = 1 << 20
 """An address this close to a region is described by its distance from it."""
@@ -108,6 +108,15 @@ class AddressSpace:
         self._run_state.regions = self._table.address
         self._run_state.region_count = len(self._regions)
 
+    def follow_run_state(self) -> None:
+        """Let the moving pieces be where compiled code left them, for messages and for helpers in Python."""
+        state = self._run_state
+        xdp = state.base + RUN_STATE.offset("xdp")
+        words = (XDP_BUFF.offset(name) + xdp for name in ("data_meta", "data_end"))
+        self.packet.lo, self.packet.hi = (int.from_bytes(state.buffer[at : at + 8], "little") for at in words)
+        self.stack.lo = state.stack_low
+        self.stack.hi = state.address + RUN_STATE.offset("stack") + RUN_STATE.members["stack"].count
+
     def region_at(self, addr: int) -> Region | None:
         """The region whose range holds `addr`, slots or gaps alike."""
         at = bisect_right(self._starts, addr) - 1
@@ -155,9 +164,10 @@ class AddressSpace:
         for moving in (self.packet, self.stack):
             if moving.lo <= addr <= moving.hi and moving.hi > moving.lo:
                 return f"{moving.name}+{addr - moving.lo}{_overrun(addr + size - moving.hi)}"
-        region = self.region_at(addr)
+        region = self.region_at(addr) or self.region_at(addr - 1)  # just behind its end is still told by its name
         if region is not None:
-            slot, inner = divmod(addr - region.start, region.stride)
+            slot, inner = divmod(min(addr, region.end - 1) - region.start, region.stride)
+            inner += addr - min(addr, region.end - 1)
             return f"{region.slot_name(slot)}+{inner}{_overrun(inner + size - region.valid)}"
         return self._describe_outside(addr)
 
@@ -166,14 +176,23 @@ class AddressSpace:
             return f"the number {addr}, which is no pointer" if addr else "a null pointer"
         if addr > M64 - 0xFFFF:
             return f"the number {addr - M64 - 1}, which is no pointer"
+        context = self._run_state.context
+        if 0 <= addr - context <= XDP_BUFF.size:
+            return f"context+{addr - context}"
         ranges = [(m.name, m.lo, m.hi) for m in (self.packet, self.stack) if m.hi > m.lo]
+        ranges.append(("context", context, context + XDP_BUFF.size))
         ranges += [(r.name, r.start, r.end) for r in self._regions]
         near = [(lo - addr if addr < lo else addr - hi, name, addr < lo) for name, lo, hi in ranges]
         distance, name, is_before = min(near, default=(NEAR_BYTES, "", False))
         if distance >= NEAR_BYTES:
             return "an address in no region"
-        return f"{distance} bytes before {name}" if is_before else f"{distance} bytes past the end of {name}"
+        return f"{counted(distance)} before {name}" if is_before else f"{counted(distance)} past the end of {name}"
 
 
 def _overrun(excess: int) -> str:
-    return f", {excess} byte{'s' * (excess != 1)} past its end" if excess > 0 else ""
+    return f", {counted(excess)} past its end" if excess > 0 else ""
+
+
+def counted(number: int) -> str:
+    """`1 byte`, `2 bytes`."""
+    return f"{number} byte{'s' * (number != 1)}"

@@ -18,6 +18,7 @@ from xdpsim.memory.batch import Batch, Stop
 from xdpsim.memory.pool import MAX_PACKET_BYTES
 from xdpsim.memory.structs import MAX_FRAGS, REDIRECT_IFINDEX, REDIRECT_NONE
 from xdpsim.net.machine import EmulatedMachine, Event
+from xdpsim.net.timers import fire_due
 from xdpsim.progtypes.xdp import XDP
 
 MIN_PACKET_BYTES = 14
@@ -119,7 +120,9 @@ class XdpHook:
         while start < batch.count:
             start, stop = self.runner.run_batch(batch, start)
             errnos.update(self.runner.errnos)
-            if stop is not Stop.END:
+            if stop is Stop.TIMER_DUE:
+                fire_due(machine, batch.ktime_ns[start], start)
+            elif stop is not Stop.END:
                 faults[start] = read_fault(machine, self.program)
                 start += 1
         events: dict[int, list[Event]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from xdpsim.btf.types import Btf
 from xdpsim.engines.protocol import LoadedProgram
@@ -12,7 +12,7 @@ from xdpsim.loader.model import ProgramSpec
 from xdpsim.maps.map import Map, create_map
 from xdpsim.maps.spec import MapSpec
 from xdpsim.memory.arena import Block
-from xdpsim.memory.batch import DEFAULT_BATCH
+from xdpsim.memory.batch import DEFAULT_BATCH, Stop
 from xdpsim.memory.layout import View
 from xdpsim.memory.pool import FramePool
 from xdpsim.memory.space import AddressSpace
@@ -20,8 +20,9 @@ from xdpsim.memory.structs import MAX_FRAGS, RUN_STATE
 from xdpsim.net.clock import VirtualClock
 
 if TYPE_CHECKING:
-    from xdpsim.helpers.machine import Machine
+    from xdpsim.helpers.machine import Caller, Machine
 
+T = TypeVar("T")
 SEED_MIX = 0x9E3779B97F4A7C15
 """Spreads small seeds over the generator's 64 bits; its state must never be 0."""
 
@@ -53,7 +54,9 @@ class EmulatedMachine:
         self.programs: list[LoadedProgram] = []
         self._maps: dict[int, Map] = {}
         self._load_runner: Callable[[int], Any] = lambda number: None
-        self._call_back: Callable[..., int] = lambda function, *args: 0
+        self._caller: Caller | None = None
+        self._owners: dict[int, Map] = {}
+        self._parts: dict[Any, Any] = {}
 
     def add_map(self, spec: MapSpec) -> Map:
         """Create a map and let programs reach it."""
@@ -61,6 +64,7 @@ class EmulatedMachine:
         for region in (made.header_region, *made.regions):
             self.space.add(region)
         self._maps[made.header_address] = made
+        self._owners |= {region.start: made for region in made.regions}
         return made
 
     def add_program(self, spec: ProgramSpec, maps: tuple[Map, ...], btf: Btf | None) -> LoadedProgram:
@@ -73,6 +77,18 @@ class EmulatedMachine:
         """The map whose native header lies at `address`."""
         return self._maps.get(address)
 
+    def owner_of(self, address: int) -> Map | None:
+        """The map one of whose values holds `address`."""
+        region = self.space.region_at(address)
+        return self._owners.get(region.start) if region else None
+
+    def part(self, kind: Callable[[Machine], T]) -> T:
+        """The machine's one part of that class, made at first use."""
+        if kind not in self._parts:
+            self._parts[kind] = kind(self)
+        made: T = self._parts[kind]
+        return made
+
     def set_runner_source(self, load: Callable[[int], Any]) -> None:
         """Say who turns a program's number into what the running engine runs."""
         self._load_runner = load
@@ -81,13 +97,25 @@ class EmulatedMachine:
         """The running engine's form of program `number`; None when there is no such program."""
         return self._load_runner(number) if 0 < number <= len(self.programs) else None
 
-    def set_caller(self, call: Callable[..., int]) -> None:
+    def set_caller(self, caller: Caller) -> None:
         """Say who runs callbacks: the engine."""
-        self._call_back = call
+        self._caller = caller
+
+    @property
+    def running(self) -> Any:
+        """The program whose insn calls the helper."""
+        assert self._caller is not None
+        return self._caller.running
 
     def call_back(self, function: int, *args: int) -> int:
         """Run a function of the running program, given by its handle; its r0."""
-        return self._call_back(function, *args)
+        assert self._caller is not None
+        return self._caller.call_back(function, *args)
+
+    def run_callback(self, function: int, *args: int) -> Stop:
+        """Run a function by itself, as a timer does; how it ended."""
+        assert self._caller is not None
+        return Stop(self._caller.run_callback(function, *args))
 
     def emit(self, kind: str, data: object) -> None:
         """Record an event of the packet that is running."""

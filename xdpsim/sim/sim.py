@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import BinaryIO
 
 from xdpsim.engines.interpreter.engine import InterpreterEngine
@@ -15,11 +16,14 @@ from xdpsim.helpers import all as all_helpers
 from xdpsim.isa.asm import assemble
 from xdpsim.isa.decode import decode
 from xdpsim.isa.insn import Code
+from xdpsim.loader.core.target import read_target
 from xdpsim.loader.load import load_object
 from xdpsim.loader.model import Object, ProgramSpec, Subprogram
+from xdpsim.loader.options import LoadOptions
 from xdpsim.maps.spec import MapSpec
 from xdpsim.maps.types import MAP_TYPES
-from xdpsim.net.machine import EmulatedMachine
+from xdpsim.net.machine import EmulatedMachine, Event
+from xdpsim.net.timers import advance
 from xdpsim.progtypes.rows import PROG_TYPES
 from xdpsim.sim.program import LoadedObject, Program
 from xdpsim.versions import DEFAULT, Linux
@@ -60,14 +64,26 @@ class Sim:
         return None
 
     def load(
-        self, source: str | os.PathLike[str] | bytes | BinaryIO, *, name: str = "", strict: bool = False
+        self,
+        source: str | os.PathLike[str] | bytes | BinaryIO,
+        *,
+        name: str = "",
+        strict: bool = False,
+        type: str | Mapping[str, str] = "",
+        set: Mapping[str, object] | None = None,
+        btf: str | os.PathLike[str] | bytes | None = None,
     ) -> LoadedObject:
         """Load an object file from a path, bytes or a binary file; InputError when it is no usable object.
 
         A program that cannot run spoils nothing until it is taken; with `strict` every program is taken at once.
+        `type` is the program type ("xdp", "tc", "XDP" ...) of programs whose section does not tell, or maps program
+        names to types. `set` gives values to global variables and .kconfig externs, and max_entries to maps, by name.
+        `btf` is what CO-RE relocations resolve against: None for the shipped types of Linux 6.18, "host" for those of
+        the running kernel, else a BTF or ELF file, or its bytes.
         """
         data, found_name = _read_object(source)
-        parsed = load_object(data, name or found_name)
+        options = LoadOptions(type, set or {}, partial(read_target, btf), self.machine.cpus, self.linux)
+        parsed = load_object(data, name or found_name, options)
         loaded = self._place(parsed)
         if strict:
             for program in loaded:
@@ -95,6 +111,11 @@ class Sim:
         specs = tuple(_map_spec(given, index) for index, given in enumerate(maps))
         spec = ProgramSpec(name, type.lower(), type, attach_type, decoded, (Subprogram(name, 0),), (), licence)
         return self._place(Object(name, {name: spec}, specs, None, licence))[name]
+
+    def advance(self, nanoseconds: int) -> list[Event]:
+        """Let virtual time pass without packets: timers fire as their times come; the events that their callbacks left."""
+        advance(self.machine, nanoseconds)
+        return self.machine.take_events()
 
     def _place(self, parsed: Object) -> LoadedObject:
         """Make the object's maps and give its programs their numbers."""

@@ -11,21 +11,22 @@ from xdpsim.engines.interpreter.cpu import TO_HELPER, CallFrame, Cpu, Finished, 
 from xdpsim.engines.limits import MAX_TAIL_CALLS
 from xdpsim.helpers.checks import check_arguments, kinds_of
 from xdpsim.helpers.map_ops import program_at
-from xdpsim.helpers.rows import Helper
+from xdpsim.helpers.rows import BadArgument, Helper
 from xdpsim.isa.insn import Insn
 from xdpsim.memory.native import NativeFunction
 from xdpsim.memory.structs import CALL_FRAMES
 
 
 def call_local(cpu: Cpu, insn: Insn, slot: int) -> Op:
-    """Enter a subprogram: r6 to r9 are kept for the caller, a fresh stack frame is opened."""
+    """Enter a subprogram on a fresh stack frame: of the registers it gets its five arguments, the caller keeps all."""
     regs, frames, target, following = cpu.regs, cpu.frames, cpu.target(slot, insn.imm), slot + 1
 
     def run() -> int:
         if len(frames) + 1 >= CALL_FRAMES:
             raise cpu.fault(FaultKind.CALL_DEPTH, slot)
         assert cpu.program is not None
-        frames.append(CallFrame(cpu.program, following, regs[6:10]))
+        frames.append(CallFrame(cpu.program, following, regs[1:11]))
+        cpu.clear_registers()
         cpu.open_stack_frame()
         return target
 
@@ -40,8 +41,8 @@ def exit_(cpu: Cpu, insn: Insn, slot: int) -> Op:
         if not frames:
             raise Finished
         frame = frames.pop()
-        regs[6:10] = frame.saved
         cpu.close_stack_frame()
+        regs[1:11] = frame.saved
         if frame.slot == TO_HELPER:
             cpu.program = frame.program
             raise Returned
@@ -64,7 +65,10 @@ def call_helper(cpu: Cpu, row: Helper, slot: int) -> Op:
 
     def run() -> int:
         check()
-        regs[0] = body(*regs[1 : arity + 1]) & M64
+        try:
+            regs[0] = body(*regs[1 : arity + 1]) & M64
+        except BadArgument as bad:
+            raise cpu.fault(FaultKind.ARGUMENT, slot, regs[bad.number], bad.number) from None
         if moves_packet:
             cpu.refresh_packet()
         return following
@@ -85,7 +89,9 @@ def tail_call(cpu: Cpu, row: Helper, slot: int) -> Op:
             regs[0] = 0
             return following
         state.tail_calls += 1
+        cpu.clear_registers(arguments=True)
         regs[1] = cpu.context_address
+        cpu.open_stack_frame()
         raise Switched(target, 0)
 
     return run

@@ -48,7 +48,7 @@ TO_HELPER = -1
 
 @dataclass(slots=True)
 class CallFrame:
-    """Where a subprogram returns to, and the caller's saved registers."""
+    """Where a subprogram returns to, and the caller's r1 to r10."""
 
     program: InterpretedProgram
     slot: int
@@ -95,9 +95,18 @@ class Cpu:
         self.regs[1] = self.context_address
         self.open_stack_frame()
 
+    def clear_registers(self, *, arguments: bool = False) -> None:
+        """Zero what a function is not given: Linux lets no accepted program read it, and runs must repeat exactly."""
+        self.regs[0] = self.regs[6] = self.regs[7] = self.regs[8] = self.regs[9] = 0
+        if arguments:
+            self.regs[1:6] = [0] * 5
+
     def open_stack_frame(self) -> None:
-        """Give the current function its 512 zeroed bytes of stack."""
+        """Give the current function its 512 zeroed bytes of stack, and unused may_goto counters."""
         depth = len(self.frames)
+        if self.may_goto:
+            for place in [place for place in self.may_goto if place[0] == depth]:
+                del self.may_goto[place]
         top = self.stack_top - depth * STACK_FRAME_BYTES
         self.regs[10] = top
         stack = self.space.stack
@@ -106,9 +115,8 @@ class Cpu:
         stack.view[at : at + STACK_FRAME_BYTES] = bytes(STACK_FRAME_BYTES)
 
     def close_stack_frame(self) -> None:
-        """Go back to the caller's stack; its register r10 is restored by arithmetic, as in hardware."""
+        """Go back to the caller's stack."""
         top = self.stack_top - len(self.frames) * STACK_FRAME_BYTES
-        self.regs[10] = top
         self.space.stack.lo = self.machine.run_state.stack_low = top - STACK_FRAME_BYTES
 
     def refresh_packet(self) -> None:

@@ -18,6 +18,7 @@ from xdpsim.engines.protocol import LoadedProgram
 from xdpsim.engines.resolve import callee_row, check_runnable, function_of, imm64_value
 from xdpsim.helpers.machine import Machine
 from xdpsim.helpers.rows import Control, Helper
+from xdpsim.helpers.timers import Timers
 from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import Family
 from xdpsim.memory.batch import Batch, Stop
@@ -65,14 +66,21 @@ class InterpreterEngine:
     def __init__(self, machine: Machine, *, budget: int = DEFAULT_BUDGET) -> None:
         self.machine = machine
         self.cpu = Cpu(machine)
+        self.timers = machine.part(Timers)
         self.budget = budget
         self.observer: Observer | None = None
-        machine.set_caller(self.call_back)
+        machine.set_caller(self)
 
     def load(self, program: LoadedProgram) -> InterpretedProgram:
         """Make a program ready; Unsupported by name for what does not run."""
         check_runnable(program)
         return InterpretedProgram(self, program)
+
+    @property
+    def running(self) -> LoadedProgram:
+        """The program whose insn is being done."""
+        assert self.cpu.program is not None
+        return self.cpu.program.program
 
     def call_back(self, function: int, *args: int) -> int:
         """Run the function behind a handle on the next stack frame; r0. A fault in it ends the whole program."""
@@ -82,8 +90,9 @@ class InterpreterEngine:
         if len(cpu.frames) + 1 >= CALL_FRAMES:
             raise cpu.fault(FaultKind.CALL_DEPTH, place[1])
         assert cpu.program is not None
-        cpu.frames.append(CallFrame(cpu.program, TO_HELPER, cpu.regs[6:10]))
+        cpu.frames.append(CallFrame(cpu.program, TO_HELPER, cpu.regs[1:11]))
         cpu.program = program
+        cpu.clear_registers(arguments=True)
         cpu.open_stack_frame()
         cpu.regs[1 : len(args) + 1] = args
         try:
@@ -115,7 +124,7 @@ class InterpretedProgram:
         fields = ContextAccess(engine.cpu, program.spec.type, program.spec.attach_type)
         engine.cpu.loading_length = len(program.spec.code)
         self.ops: list[Op] = [
-            self._operation(fields, slot, insn) if insn else self._stray(slot)
+            self._operation(fields, slot, insn) if insn else self._stray(len(program.spec.code))
             for slot, insn in enumerate(program.spec.code)
         ]
         self.ops.append(self._stray(len(self.ops)))
@@ -123,6 +132,8 @@ class InterpretedProgram:
 
     def _operation(self, fields: ContextAccess, slot: int, insn: Insn) -> Op:
         cpu = self.engine.cpu
+        if slot in self.program.spec.poisoned:
+            return self._stray(slot, FaultKind.POISONED)
         if insn.family in _PLAIN:
             return _PLAIN[insn.family](cpu, insn, slot)
         if insn.family in _ACCESS:
@@ -132,18 +143,20 @@ class InterpretedProgram:
         row = callee_row(self.program, slot, insn)
         return _CALLS[row.control](cpu, row, slot)
 
-    def _stray(self, slot: int) -> Op:
+    def _stray(self, slot: int, kind: FaultKind = FaultKind.STRAY) -> Op:
         def run() -> int:
-            raise self.engine.cpu.fault(FaultKind.STRAY, slot)
+            raise self.engine.cpu.fault(kind, slot)
 
         return run
 
     def run_batch(self, batch: Batch, start: int) -> tuple[int, Stop]:
         """See engines/protocol.Runner."""
-        machine, cpu = self.engine.machine, self.engine.cpu
+        machine, cpu, timers = self.engine.machine, self.engine.cpu, self.engine.timers
         packet, block, state = cpu.space.packet, machine.pool.block, machine.run_state.address
         packet.view, packet.base = block.view, block.address
         for index in range(start, batch.count):
+            if timers.next_ns <= batch.ktime_ns[index]:
+                return index, Stop.TIMER_DUE
             begin_packet(state, batch.address, index)
             cpu.refresh_packet()
             cpu.enter(self)

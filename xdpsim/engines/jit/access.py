@@ -8,6 +8,7 @@ all comes the context: a pointer to it may have come through memory, where verif
 from __future__ import annotations
 
 from xdpsim.bits import mask
+from xdpsim.engines.contexts import NativeContext
 from xdpsim.engines.fault import FaultKind
 from xdpsim.engines.jit.function import FunctionEmitter
 from xdpsim.isa.insn import Insn
@@ -67,27 +68,50 @@ def _context_load(f: FunctionEmitter, slot: int, insn: Insn, offset: int) -> boo
 
 def _context_access(f: FunctionEmitter, slot: int, insn: Insn, address: str, done: str | None) -> None:
     """The cold way of an access that hit nothing else: load a context field and go to `done`, or fault."""
-    size = f.context.context.size
     start = f.value(f"add i64 %rs, {f.context.offset}")
     inner = f.value(f"sub i64 {address}, {start}")
-    inside, outside, refused = f.label(), f.label(), f.label()
-    is_inside = f.value(f"icmp ult i64 {inner}, {size}")
+    inside, outside = f.label(), f.label()
+    is_inside = f.value(f"icmp ult i64 {inner}, {f.context.context.size}")
     f.line(f"br i1 {is_inside}, label %{inside}, label %{outside}")
     f.place(inside)
-    fields = {} if done is None else {offset: f.label() for offset in range(size) if _allows(f, insn, offset)}
-    cases = " ".join(f"i64 {offset}, label %{label}" for offset, label in fields.items())
-    f.line(f"switch i64 {inner}, label %{refused} [ {cases} ]")
-    for offset, label in fields.items():
-        f.place(label)
-        _context_load(f, slot, insn, offset)
+    if done is not None:
+        found, refused = f.label(), f.label()
+        result = f.value(f"call {{ i64, i1 }} {f.context_loader(insn.width, insn.family)}(ptr %state, i64 {inner})")
+        is_field = f.value(f"extractvalue {{ i64, i1 }} {result}, 1")
+        f.line(f"br i1 {is_field}, label %{found}, label %{refused}")
+        f.place(found)
+        _set_loaded(f, insn, f.value(f"extractvalue {{ i64, i1 }} {result}, 0"), 64)
         f.line(f"br label %{done}")
-    f.place(refused)
+        f.place(refused)
     f.fault(FaultKind.CONTEXT, slot, inner, insn.width, int(done is None))
     f.place(outside)
 
 
-def _allows(f: FunctionEmitter, insn: Insn, offset: int) -> bool:
-    return f.context.load(offset, insn.width, f.program.spec.attach_type, insn.family) is not None
+def context_loader(name: str, context: NativeContext, attach_type: int, width: int, family: Family) -> str:
+    """A function that loads the field at any offset of the context: its whole value, and whether there is one."""
+    fields = {offset: context.load(offset, width, attach_type, family) for offset in range(context.context.size)}
+    found = {offset: member for offset, member in fields.items() if member is not None}
+    cases = " ".join(f"i64 {offset}, label %at{offset}" for offset in found)
+    lines = [
+        f"define internal {{ i64, i1 }} {name}(ptr %state, i64 %offset) noinline cold {{",
+        f"  switch i64 %offset, label %none [ {cases} ]",
+        "none:",
+        "  ret { i64, i1 } zeroinitializer",
+    ]
+    for offset, member in found.items():
+        lines += [
+            f"at{offset}:",
+            f"  %p{offset} = getelementptr i8, ptr %state, i64 {context.offset + member.offset}",
+            f"  %w{offset} = load i{member.width * 8}, ptr %p{offset}, align 1",
+            f"  %x{offset} = {_widened(f'%w{offset}', member.width)}",
+            f"  %r{offset} = insertvalue {{ i64, i1 }} {{ i64 undef, i1 true }}, i64 %x{offset}, 0",
+            f"  ret {{ i64, i1 }} %r{offset}",
+        ]
+    return "\n".join([*lines, "}"])
+
+
+def _widened(value: str, width: int) -> str:
+    return f"add i64 {value}, 0" if width == 8 else f"zext i{width * 8} {value} to i64"
 
 
 def store(f: FunctionEmitter, slot: int, insn: Insn) -> bool:

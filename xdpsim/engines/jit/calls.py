@@ -14,6 +14,10 @@ from xdpsim.verifier.cfg import STRAY, call_target
 
 def call_helper(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
     """Check the arguments by the row's kinds, then call the native body."""
+    if slot in f.program.spec.poisoned:
+        f.fault(FaultKind.POISONED, slot)
+        f.place(f.label())
+        return False
     row = callee_row(f.program, slot, insn)
     assert isinstance(row.body, NativeFunction)
     arguments = [f.register(number) for number in range(1, 6)]
@@ -44,6 +48,7 @@ def call_local(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
         f.line("br label %stray")
         f.place(f.label())
         return False
+    f.pay(slot)  # calls without a loop can still take for ever: seven levels of a hundred calls each
     top = f.value("load i64, ptr %stack_low")
     lowest = f.value(f"add i64 %rs, {RUN_STATE.offset('stack') + STACK_FRAME_BYTES}")
     f.fault_unless(f.value(f"icmp uge i64 {top}, {lowest}"), FaultKind.CALL_DEPTH, slot)

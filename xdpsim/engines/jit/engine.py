@@ -41,7 +41,9 @@ class JitEngine:
         """Compile; Unsupported by name for what runs in the interpreter only."""
         check_runnable(program)
         for slot, insn in enumerate(program.spec.code):
-            if insn is not None and insn.family in (Family.CALL_HELPER, Family.CALL_KFUNC):
+            if insn is None or slot in program.spec.poisoned:
+                continue
+            if insn.family in (Family.CALL_HELPER, Family.CALL_KFUNC):
                 row = callee_row(program, slot, insn)
                 if not isinstance(row.body, NativeFunction):
                     raise Unsupported(
@@ -65,7 +67,10 @@ class CompiledProgram:
     def run_batch(self, batch: Batch, start: int) -> tuple[int, Stop]:
         """See engines/protocol.Runner."""
         stopped = self._run(self._engine.machine.run_state.address, batch.address, start, batch.count)
-        return (stopped, Stop.END) if stopped == batch.count else (stopped, Stop.FAULT)
+        if stopped == batch.count:
+            return stopped, Stop.END
+        self._engine.machine.space.follow_run_state()
+        return stopped, Stop.FAULT
 
 
 def compile_ir(text: str) -> bytes:

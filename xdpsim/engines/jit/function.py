@@ -46,6 +46,7 @@ class FunctionEmitter:
         self.lines: list[str] = []
         self.externals: set[str] = set()
         self.addresses: dict[str, int] = {}
+        self.context_loads: set[tuple[int, Family]] = set()
         self.writes_r10 = any(insn.dst == 10 and insn.family in _WRITES_DST for _, insn in self._insns())
         self._values = 0
         self._labels = 0
@@ -97,6 +98,11 @@ class FunctionEmitter:
         self.externals.add(symbol)
         return self.value(f"call i64 @{symbol}({', '.join(f'i64 {argument}' for argument in arguments)})")
 
+    def context_loader(self, width: int, family: Family) -> str:
+        """The function of the module that loads any field of the context (access.context_loader)."""
+        self.context_loads.add((width, family))
+        return loader_symbol(width, family)
+
     def address_symbol(self, address: int) -> str:
         """A symbol that stands for a native address, bound when the code is loaded."""
         for symbol, known in self.addresses.items():
@@ -108,16 +114,8 @@ class FunctionEmitter:
 
     def fault(self, kind: FaultKind, slot: int, address: str = "0", size: int | str = 0, is_write: int = 0) -> None:
         """End the function with a fault."""
-        base = RUN_STATE.offset("fault")
-        for name, type_, value in (
-            ("code", "i32", str(int(kind))),
-            ("slot", "i32", str(slot)),
-            ("accessed", "i64", address),
-            ("size", "i32", str(size)),
-            ("is_write", "i32", str(is_write)),
-            ("program", "i32", str(self.program.number)),
-        ):
-            self.line(f"store {type_} {value}, ptr {self.state_pointer(base + FAULT.offset(name))}")
+        details = f"i64 {address}, i32 {size}, i32 {is_write}"
+        self.line(f"call void @record_fault(ptr %state, i32 {int(kind)}, i32 {slot}, {details})")
         self.leave("0", self.insns_up_to(slot))
 
     def fault_unless(self, condition: str, kind: FaultKind, slot: int, **details: int | str) -> None:
@@ -143,7 +141,7 @@ class FunctionEmitter:
             self.line("br label %stray")
             return
         if target <= slot:
-            self._pay(slot)
+            self.pay(slot)
         self.line(f"br label %b{target}")
 
     def branch_target(self, slot: int, target: int) -> str:
@@ -163,7 +161,8 @@ class FunctionEmitter:
             self.jump(slot, target)
         self._edges.clear()
 
-    def _pay(self, slot: int) -> None:
+    def pay(self, slot: int) -> None:
+        """Take one from the budget; a fault when it is spent."""
         counter = self.state_pointer(RUN_STATE.offset("budget"))
         left = self.value(f"load i64, ptr {counter}")
         rest = self.value(f"sub i64 {left}, 1")
@@ -236,6 +235,11 @@ class FunctionEmitter:
         """Add the finished block's instructions to the function's count."""
         count = self.value("load i64, ptr %insns")
         self.line(f"store i64 {self.value(f'add i64 {count}, {len(self._block)}')}, ptr %insns")
+
+
+def loader_symbol(width: int, family: Family) -> str:
+    """Name of the function that loads context fields of `width` bytes."""
+    return f"@context_{family.name.lower()}_{width}"
 
 
 def function_symbol(entry: int) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from xdpsim.engines.contexts import NATIVE_CONTEXTS
+from xdpsim.engines.jit.access import context_loader
 from xdpsim.engines.jit.emit import EMIT_FAMILY
-from xdpsim.engines.jit.function import FAULT_CODE, FunctionEmitter, Setting, function_symbol
+from xdpsim.engines.jit.function import FAULT_CODE, FunctionEmitter, Setting, function_symbol, loader_symbol
 from xdpsim.engines.protocol import LoadedProgram
-from xdpsim.memory.structs import CALL_FRAMES, RUN_STATE, STACK_FRAME_BYTES
+from xdpsim.memory.structs import CALL_FRAMES, FAULT, RUN_STATE, STACK_FRAME_BYTES
 from xdpsim.verifier.cfg import functions
 from xdpsim.verifier.facts import find_facts
 
@@ -43,6 +44,18 @@ end:
 """
 
 
+def _record_fault(number: int) -> str:
+    """The cold function that leaves a fault in the run state: one for the whole module, which keeps its code small."""
+    words = {"code": "i32 %code", "slot": "i32 %slot", "accessed": "i64 %accessed", "size": "i32 %size"}
+    words |= {"is_write": "i32 %is_write", "program": f"i32 {number}"}
+    arguments = "i32 %code, i32 %slot, i64 %accessed, i32 %size, i32 %is_write"
+    lines = [f"define internal void @record_fault(ptr %state, {arguments}) noinline cold {{"]
+    for name, word in words.items():
+        at = RUN_STATE.offset("fault") + FAULT.offset(name)
+        lines += [f"  %{name}_at = getelementptr i8, ptr %state, i64 {at}", f"  store {word}, ptr %{name}_at"]
+    return "\n".join([*lines, "  ret void", "}"])
+
+
 class Module:
     """IR text with what has to be bound when its object code is loaded: runtime functions and addresses by symbol."""
 
@@ -55,6 +68,10 @@ class Module:
         bodies = [emitter.emit() for emitter in emitters]
         self.externals = set(_ARITY).union(*(emitter.externals for emitter in emitters))
         self.addresses = {symbol: address for emitter in emitters for symbol, address in emitter.addresses.items()}
+        loads = sorted(set().union(*(emitter.context_loads for emitter in emitters)), key=str)
+        attach_type = program.spec.attach_type
+        bodies += [context_loader(loader_symbol(*kind), setting.context, attach_type, *kind) for kind in loads]
+        bodies.append(_record_fault(program.number))
         loop = _RUN_BATCH.format(
             stack_top=RUN_STATE.offset("stack") + STACK_FRAME_BYTES * CALL_FRAMES,
             context=setting.context.offset,

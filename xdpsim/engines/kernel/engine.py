@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from xdpsim.engines.kernel.functions import with_functions
 from xdpsim.engines.kernel.instrument import Instrumented, bind_maps, instrument, maps_used
+from xdpsim.engines.kernel.kfuncs import bind_kfuncs
 from xdpsim.engines.kernel.mirror import COPIED_TYPES, TARGET_TYPES, Mirror, make_mirror
 from xdpsim.engines.kernel.network import shared_network
 from xdpsim.engines.kernel.runner import KernelRunner
@@ -59,8 +60,9 @@ class KernelEngine:
         used = maps_used(spec.code)
         fds = [self.mirror(m).kernel.fd.number if i in used else -1 for i, m in enumerate(program.maps)]
         types = self._types_of(program.btf) if spec.func_info else None
-        load_program(self._definition(spec, bind_maps(spec.code, fds), types)).close()
-        copy = instrument(spec.code, len(fds), possible_cpus())
+        bound = bind_kfuncs(spec.code, spec.kfuncs)
+        load_program(self._definition(spec, bind_maps(bound, fds), types)).close()
+        copy = instrument(bound, len(fds), possible_cpus())
         code = bind_maps(copy.code, [*fds, self.world.map.fd.number])
         return KernelRunner(self, program, self._load_copy(program, code, copy, types))
 

@@ -1,0 +1,145 @@
+"""Tables of questions about helpers: one program each, put to Linux once and to xdpsim's engines ever after.
+
+A question is a body in assembler. Before it r6 is the context and r7 the value of the map `out` (OUT_BYTES of zeroes,
+of which the first eight later take r0); `given` is a read-only map as a .rodata section is. The answer is r0, what
+`out` holds behind it, and the packet. Some bodies Linux refuses: then the answer is the verifier's last word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.support.oracle import bytes_spec, golden, ramp
+from tests.support.replay import HELPER_MODULES, KTIME_NS, TAI_NS
+from xdpsim.engines.interpreter.engine import InterpreterEngine
+from xdpsim.engines.jit.engine import JitEngine
+from xdpsim.engines.kernel.engine import KernelEngine
+from xdpsim.engines.protocol import Engine
+from xdpsim.errors import Rejected, Unsupported
+from xdpsim.helpers.rows import helper_for
+from xdpsim.isa.asm import assemble
+from xdpsim.isa.insn import Code
+from xdpsim.isa.rows import Family
+from xdpsim.loader.model import ProgramSpec, Subprogram
+from xdpsim.maps.spec import MapSpec
+from xdpsim.maps.types import BPF_F_RDONLY_PROG
+from xdpsim.memory.batch import Batch, Stop
+from xdpsim.memory.native import NativeFunction
+from xdpsim.net.machine import EmulatedMachine
+
+OUT_BYTES = 264
+ENGINES: dict[str, Callable[[EmulatedMachine], Engine]] = {
+    "interpreter": InterpreterEngine,
+    "jit": JitEngine,
+    "kernel": KernelEngine,
+}
+_BEFORE = "r6 = r1; r7 = map_value[out]+0\n"
+_AFTER = "\nr7 = map_value[out]+0; *(u64 *)(r7 + 0) = r0; r0 = 2; exit"
+assert HELPER_MODULES
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One question. `maps` are further maps, by the name that the body gives them."""
+
+    name: str
+    body: str
+    packet: bytes = ramp(64)
+    given: bytes = b""
+    frags: bool = False
+    maps: Mapping[str, MapSpec] = field(default_factory=dict)
+    licence: str = "GPL"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The maps' names, in the order of their indices."""
+        return ("out", "given", *self.maps)
+
+    @property
+    def code(self) -> Code:
+        """The whole program."""
+        return assemble(_BEFORE + self.body + _AFTER, maps={name: n for n, name in enumerate(self.names)})
+
+    @property
+    def is_native(self) -> bool:
+        """Whether the JIT can run it: all of its helpers have native bodies."""
+        rows = [helper_for(i.imm, "XDP") for i in self.code if i is not None and i.family is Family.CALL_HELPER]
+        return all(row is not None and isinstance(row.body, NativeFunction) for row in rows)
+
+
+def run(ask: Ask, engine_name: str, machine: EmulatedMachine | None = None) -> dict[str, Any]:
+    """The answer as a golden file holds it: `r0`, `out` without trailing zeroes, `packet` where it was changed."""
+    machine = machine or EmulatedMachine(cpus=2, seed=1)
+    engine = ENGINES[engine_name](machine)
+    given = ask.given or bytes(1)
+    read_only = {"flags": BPF_F_RDONLY_PROG, "initial": given, "read_only": True}
+    specs = [MapSpec("out", "ARRAY", 4, OUT_BYTES, 1), MapSpec("given", "ARRAY", 4, len(given), 1, **read_only)]
+    maps = tuple(machine.add_map(spec) for spec in (*specs, *ask.maps.values()))
+    parts = (Subprogram("prog", 0),), (), ask.licence
+    spec = ProgramSpec("prog", "xdp", "XDP", 0, ask.code, *parts, frags=ask.frags)
+    try:
+        runner = engine.load(machine.add_program(spec, maps, None))
+    except Rejected as refused:
+        return {"name": ask.name, "refused": last_word(refused.log)}
+    batch = Batch(1)
+    at = batch.append(machine.pool.put(ask.packet), ktime_ns=KTIME_NS, tai_ns=TAI_NS)
+    batch.ifindex[at], batch.has_frags[at] = 1, int(batch.length[at] < len(ask.packet))
+    _, stop = runner.run_batch(batch, 0)
+    if stop is not Stop.END:
+        return {"name": ask.name, "stop": stop.name}
+    assert batch.verdict[at] == 2, ask.name
+    out = maps[0].lookup_bytes(bytes(4))
+    assert out is not None
+    answer: dict[str, Any] = {"name": ask.name, "r0": int.from_bytes(out[:8], "little")}
+    if left := out[8:].rstrip(b"\0"):
+        answer["out"] = left.hex()
+    packet = machine.pool.get(batch.frame[at], batch.start[at], batch.length[at])
+    if packet != ask.packet:
+        answer["packet"] = bytes_spec(packet)
+    return answer
+
+
+def last_word(log: str) -> str:
+    """The line of a verifier's log that says why."""
+    lines = [line for line in log.splitlines() if line and not line.startswith(("processed ", "verification time"))]
+    return lines[-1] if lines else ""
+
+
+def record(asks: Iterable[Ask]) -> dict[str, Any]:
+    """What the running Linux answers, for a recorder to return."""
+    rows = [run(ask, "kernel") for ask in asks]
+    names = [row["name"] for row in rows]
+    assert len(set(names)) == len(names), "two questions of one name"
+    return {"rows": rows}
+
+
+def recorded(theme: str) -> dict[str, dict[str, Any]]:
+    """The golden answers of a theme, by the question's name."""
+    return {row["name"]: row for row in golden(f"helpers_{theme}")["rows"]}
+
+
+def ask_name(ask: Ask) -> str:
+    """For `pytest.mark.parametrize(ids=)`."""
+    return ask.name.replace(" ", "-")
+
+
+def check(ask: Ask, engine: str, answer: Mapping[str, Any], hidden: Callable[[dict[str, Any]], None] = id) -> None:
+    """The engine answers as Linux did; the JIT refuses, by name, what has a Python body.
+
+    A program that Linux's verifier refuses has no answer: ours may do anything but raise. `hidden` takes out of an
+    answer what cannot be equal.
+    """
+    if engine == "jit" and not ask.is_native:
+        with pytest.raises(Unsupported):
+            run(ask, engine)
+        return
+    found, expected = run(ask, engine), dict(answer)
+    if "refused" in answer:
+        return
+    hidden(found)
+    hidden(expected)
+    assert found == expected
