@@ -1,0 +1,144 @@
+"""ARRAY_OF_MAPS and HASH_OF_MAPS: maps whose values are other maps, all made after one template.
+
+Follows kernel/bpf/map_in_map.c, arraymap.c and hashtab.c. A slot holds the address of the inner map's header, which is
+what a program's lookup yields; users give a map or its number in the machine and read the number.
+Which map has a number is the machine's knowledge: `find_map` asks it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from xdpsim.btf.values import Value
+from xdpsim.errors import XdpsimBug
+from xdpsim.maps.array import array_next_key, array_problem
+from xdpsim.maps.hash import (
+    HASH,
+    hash_delete,
+    hash_lookup,
+    hash_lookup4,
+    hash_lookup8,
+    hash_lookup16,
+    hash_next_key,
+    hash_problem,
+    hash_update,
+)
+from xdpsim.maps.hash_nodes import NODE_KEY, build_nodes
+from xdpsim.maps.header import EBADF, EINVAL, ENOTSUPP, MAP, NEG_E2BIG, NEG_EINVAL, NEG_ENOENT
+from xdpsim.maps.kind import MapKind, MapMemory, Problem, declare, slot_bytes
+from xdpsim.maps.plain import refuse_delete, refuse_update
+from xdpsim.maps.references import encode_number, reference_lookup, reference_slot
+from xdpsim.maps.spec import MapSpec
+from xdpsim.maps.special import special_fields
+from xdpsim.maps.types import (
+    BPF_F_INNER_MAP,
+    BPF_F_NUMA_NODE,
+    BPF_F_RDONLY,
+    BPF_F_RDONLY_PROG,
+    BPF_F_WRONLY,
+    BPF_F_WRONLY_PROG,
+    MAP_TYPES,
+)
+from xdpsim.memory.arena import block_at
+from xdpsim.memory.native import NativeFunction, native
+from xdpsim.memory.raw import load64, store64
+
+if TYPE_CHECKING:
+    from xdpsim.maps.bytemap import ByteMap
+
+_ADDRESS_BYTES = 8
+_NUMBER = MAP.offset("number")
+_INDEXED = frozenset({"ARRAY", "PERCPU_ARRAY", "ARRAY_OF_MAPS"})
+_NEVER_INNER = frozenset({"PROG_ARRAY", "STRUCT_OPS", "CGROUP_STORAGE", "PERCPU_CGROUP_STORAGE"})
+"""Types without map_meta_equal."""
+
+
+@native
+def inner_array_lookup(rs: int, map_: int, key: int) -> int:
+    """Address of the inner map's header, 0 for an empty slot."""
+    slot = reference_slot(map_, key)
+    return load64(slot) if slot else 0
+
+
+@native
+def inner_array_update_error(rs: int, map_: int, key: int, value: int, flags: int) -> int:
+    """What is wrong with an update before its value is looked at."""
+    if flags:
+        return NEG_EINVAL
+    return 0 if reference_slot(map_, key) else NEG_E2BIG
+
+
+@native
+def inner_array_update(rs: int, map_: int, key: int, value: int, flags: int) -> int:
+    """Set a slot to the header whose address `value` holds."""
+    store64(reference_slot(map_, key), load64(value))
+    return 0
+
+
+@native
+def inner_array_delete(rs: int, map_: int, key: int) -> int:
+    """Empty a slot; -ENOENT when it is empty."""
+    slot = reference_slot(map_, key)
+    if slot == 0:
+        return NEG_E2BIG
+    if load64(slot) == 0:
+        return NEG_ENOENT
+    store64(slot, 0)
+    return 0
+
+
+@native
+def inner_hash_lookup(rs: int, map_: int, key: int) -> int:
+    """Address of the inner map's header under a key of any size, or 0."""
+    value = hash_lookup(rs, map_, key)
+    return load64(value) if value else 0
+
+
+@native
+def inner_hash_lookup4(rs: int, map_: int, key: int) -> int:
+    """As inner_hash_lookup, for keys of 4 bytes."""
+    value = hash_lookup4(rs, map_, key)
+    return load64(value) if value else 0
+
+
+@native
+def inner_hash_lookup8(rs: int, map_: int, key: int) -> int:
+    """As inner_hash_lookup, for keys of 8 bytes."""
+    value = hash_lookup8(rs, map_, key)
+    return load64(value) if value else 0
+
+
+@native
+def inner_hash_lookup16(rs: int, map_: int, key: int) -> int:
+    """As inner_hash_lookup, for keys of 16 bytes."""
+    value = hash_lookup16(rs, map_, key)
+    return load64(value) if value else 0
+
+
+def same_shape(template: MapSpec, inner: MapSpec) -> bool:
+    """Whether a map may stand where the template does: bpf_map_meta_equal() and array_map_meta_equal()."""
+    fields = ("type", "key_size", "value_size", "flags")
+    if any(getattr(template, field) != getattr(inner, field) for field in fields):
+        return False
+    if template.type == "ARRAY" and not template.flags & BPF_F_INNER_MAP and template.max_entries != inner.max_entries:
+        return False
+    return special_fields(template) == special_fields(inner)
+
+
+def _store(outer: ByteMap, value: bytes) -> bytes | int:
+    """The address of the inner map with the number that a user gave."""
+    inner = outer.find_map(int.from_bytes(value, "little"))
+    if inner is None:
+        return -EBADF
+    assert outer.spec.inner is not None
+    return inner.header_address.to_bytes(8, "little") if same_shape(outer.spec.inner, inner.spec) else -EINVAL
+
+
+def _load(outer: ByteMap, address: int) -> bytes:
+    """The number of the inner map whose header's address lies at `address`."""
+    slot = block_at(address, _ADDRESS_BYTES)
+    header = block_at(int.from_bytes(_read(slot, address, 8), "little"), MAP.size) if slot else None
+    if header is None:
+        raise XdpsimBug(f"map {outer.spec.name}: a slot holds no map")
+    return bytes(header.view[_NUMBER : _NUMBER + 4])
