@@ -57,6 +57,12 @@ typedef _Bool bool;
 #define __noinline __attribute__((noinline))
 #define __hidden __attribute__((visibility("hidden")))
 #define __packed __attribute__((packed))
+#define __maybe_unused __attribute__((unused))
+/* A function or a constant of the kernel's own, by name; weak: its address is NULL where the kernel has none. */
+#define __ksym __attribute__((section(".ksyms")))
+#define __weak __attribute__((weak))
+/* A structure of the kernel's: its offsets are set when the program is loaded (CO-RE). */
+#define __relocated __attribute__((preserve_access_index))
 
 /* Fields of a map definition in SEC(".maps"). */
 #define __uint(name, val) int (*name)[val]

@@ -15,7 +15,6 @@ from tests.support.elf_writer import (
     BtfWriter,
     ElfWriter,
     call_local,
-    ext,
     insn,
     ld_imm64,
     map_definition,

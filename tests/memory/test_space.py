@@ -13,7 +13,7 @@ from xdpsim.memory.arena import Block
 from xdpsim.memory.layout import View
 from xdpsim.memory.space import AddressSpace, Region
 from xdpsim.memory.space_ops import may_access
-from xdpsim.memory.structs import CALL_FRAMES, RUN_STATE, STACK_FRAME_BYTES, XDP_BUFF
+from xdpsim.memory.structs import RUN_STATE, STACK_BYTES, STACK_FRAME_BYTES, XDP_BUFF
 
 
 class World:
@@ -33,7 +33,7 @@ class World:
         self.values, self.frozen, self.header = values, frozen, header
         xdp = View(XDP_BUFF, self._block.view, RUN_STATE.offset("xdp"), self.state.context)
         xdp.data_meta, xdp.data, xdp.data_end = (self.frame.address + at for at in (252, 256, 356))
-        top = self._block.address + RUN_STATE.offset("stack") + STACK_FRAME_BYTES * CALL_FRAMES
+        top = self._block.address + RUN_STATE.offset("stack") + STACK_BYTES
         self.state.stack_low = self.stack = top - STACK_FRAME_BYTES
         self.space.follow_run_state()
         self.packet = self.frame.address + 252

@@ -12,7 +12,8 @@ import struct
 from pathlib import Path
 
 _SYS_BPF = {"x86_64": 321, "aarch64": 280}
-_CREATE, _LOOKUP, _UPDATE, _DELETE, _NEXT_KEY, _FREEZE = 0, 1, 2, 3, 4, 22
+_CREATE, _LOOKUP, _UPDATE, _DELETE, _NEXT_KEY, _OBJ_INFO = 0, 1, 2, 3, 4, 15
+_LOOKUP_AND_DELETE, _FREEZE = 21, 22
 _ATTR_BYTES = 160
 _Buffer = ctypes.Array[ctypes.c_char]
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -39,20 +40,34 @@ def create(
     flags: int,
     map_extra: int = 0,
     btf: tuple[int, int, int] = (0, 0, 0),
+    inner: int = 0,
 ) -> int:
     """A file descriptor, or the negative errno; `btf` is its handle and the types of key and value."""
-    head = struct.pack("<5I", map_type, key_size, value_size, max_entries, flags)
+    head = struct.pack("<6I", map_type, key_size, value_size, max_entries, flags, inner)
     return _bpf(_CREATE, head.ljust(48, b"\0") + struct.pack("<4IQ", *btf, 0, map_extra))
+
+
+def map_id(fd: int) -> int:
+    """The kernel's number of a map."""
+    info = ctypes.create_string_buffer(88)
+    _bpf(_OBJ_INFO, struct.pack("<IIQ", fd, len(info), ctypes.addressof(info)))
+    return int(struct.unpack_from("<I", info, 4)[0])
 
 
 class KernelMap:
     """One map of the kernel; `fd` is closed by `close`."""
 
     def __init__(
-        self, map_type: int, shape: tuple[int, int, int, int], copies: int, btf: tuple[int, int, int] = (0, 0, 0)
+        self,
+        map_type: int,
+        shape: tuple[int, int, int, int],
+        copies: int,
+        btf: tuple[int, int, int] = (0, 0, 0),
+        map_extra: int = 0,
+        inner: int = 0,
     ) -> None:
         key_size, value_size, _, _ = shape
-        self.key_size, self.fd = key_size, create(map_type, *shape, btf=btf)
+        self.key_size, self.fd = key_size, create(map_type, *shape, map_extra=map_extra, btf=btf, inner=inner)
         if self.fd < 0:
             raise OSError(-self.fd, f"map create: {os.strerror(-self.fd)}")
         self.user_size = value_size if copies == 1 else (value_size + 7 & ~7) * copies
@@ -67,16 +82,21 @@ class KernelMap:
         other_at = ctypes.addressof(other) if other is not None else 0
         return _bpf(command, struct.pack("<IIQQQ", self.fd, 0, key_at, other_at, flags))
 
-    def lookup(self, key: bytes) -> bytes | int:
-        """The value or the negative errno."""
-        value = ctypes.create_string_buffer(self.user_size)
-        return self._element(_LOOKUP, key, value) or value.raw
+    def lookup(self, key: bytes | None, value: bytes = b"") -> bytes | int:
+        """The value or the negative errno; a Bloom filter is asked for `value`."""
+        found = ctypes.create_string_buffer(value, self.user_size)
+        return self._element(_LOOKUP, key, found) or found.raw
 
-    def update(self, key: bytes, value: bytes, flags: int) -> int:
+    def pop(self) -> bytes | int:
+        """What a queue or stack gives next, which is gone from it, or the negative errno."""
+        value = ctypes.create_string_buffer(self.user_size)
+        return self._element(_LOOKUP_AND_DELETE, None, value) or value.raw
+
+    def update(self, key: bytes | None, value: bytes, flags: int) -> int:
         """0 or the negative errno."""
         return self._element(_UPDATE, key, ctypes.create_string_buffer(value, len(value)), flags)
 
-    def delete(self, key: bytes) -> int:
+    def delete(self, key: bytes | None) -> int:
         """0 or the negative errno."""
         return self._element(_DELETE, key, None)
 

@@ -29,6 +29,17 @@ static long (*bpf_loop)(__u32 n, void *callback, void *ctx, __u64 flags) = (void
 char LICENSE[] SEC("license") = "GPL";
 """
 
+CORE = """
+#define __core __attribute__((preserve_access_index))
+enum { BYTE_OFFSET, BYTE_SIZE, EXISTS, SIGNED, LSHIFT, RSHIFT };
+#define field(x, kind) __builtin_preserve_field_info(x, kind)
+enum { TYPE_EXISTS = 0, TYPE_SIZE = 1, TYPE_MATCHES = 2, ID_LOCAL = 0, ID_TARGET = 1, ENUM_EXISTS = 0, ENUM_VALUE = 1 };
+#define type(t, kind) __builtin_preserve_type_info(*(typeof(t) *)0, TYPE_##kind)
+#define type_id(t, kind) __builtin_btf_type_id(*(typeof(t) *)0, ID_##kind)
+#define enumerator(t, v, kind) __builtin_preserve_enum_value(*(typeof(t) *)v, ENUM_##kind)
+"""
+"""What bpf_core_read.h defines, for CO-RE questions; add it to the source."""
+
 
 def compile_c(source: str, directory: Path, *flags: str, target: str = "bpfel") -> bytes:
     """The object that clang makes of PRELUDE and `source`."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from tests.support import bpfmaps, rawbpf
+from tests.support import bpfmaps, map_things
 from tests.support.elf_writer import BtfWriter
 from tests.support.oracle import golden
 from tests.support.record import recorder
@@ -24,15 +24,15 @@ from xdpsim.maps.types import MAP_TYPES
 from xdpsim.sysbpf.btf import load_btf
 
 GOLDEN = "maps"
-_PER_CPU = {"PERCPU_ARRAY", "PERCPU_HASH"}
-_UNORDERED = {"HASH", "PERCPU_HASH"}
+_PER_CPU = {"PERCPU_ARRAY", "PERCPU_HASH", "LRU_PERCPU_HASH"}
+_UNORDERED = {"HASH", "PERCPU_HASH", "LRU_HASH", "LRU_PERCPU_HASH", "HASH_OF_MAPS", "DEVMAP_HASH"}
+_KEYLESS = {"QUEUE", "STACK", "BLOOM_FILTER", "RINGBUF"}
 _SEED = 20240
 _BAD_FLAGS = [3, 4, 5, 6, 7, 8, 1 << 32, (1 << 64) - 1]
 _KNOWN_IFINDEX = 1  # lo
-_PROGRAM, _NUMBER = "program", b"\1\0\0\0"
 
 Operation = tuple[str, str, str, int]
-"""(update | delete | lookup | next | all, key in hex or "", value in hex or "program", flags)."""
+"""(update | delete | lookup | pop | next | all, key in hex or "", value in hex or a thing's name, flags)."""
 Answer = int | str | list[list[str]]
 """Negative errno or 0; a key or value in hex; all entries."""
 
@@ -47,13 +47,14 @@ class Script:
     max_entries: int
     flags: int
     special: str = ""
+    map_extra: int = 0
     operations: list[Operation] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
 
     @property
     def name(self) -> str:
         shown = f"{self.type}-{self.key_size}-{self.value_size}-{self.max_entries}-{self.flags:#x}"
-        return f"{shown}-{self.special}" if self.special else shown
+        return shown + f"-{self.special}" * bool(self.special) + f"-{self.map_extra}" * bool(self.map_extra)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -87,6 +88,32 @@ SHAPES: list[tuple[Any, ...]] = [
     ("DEVMAP", 4, 4, 4, 0),
     ("DEVMAP", 4, 8, 4, 0),
     ("PROG_ARRAY", 4, 4, 4, 0),
+    ("LRU_HASH", 4, 8, 6, 0),
+    ("LRU_HASH", 8, 8, 40, 0),
+    ("LRU_HASH", 13, 4, 300, 0),
+    ("LRU_HASH", 4, 8, 7, 2),
+    ("LRU_HASH", 16, 8, 40, 2),
+    ("LRU_PERCPU_HASH", 4, 8, 6, 0),
+    ("LRU_PERCPU_HASH", 8, 12, 30, 0),
+    ("LRU_PERCPU_HASH", 5, 4, 30, 2),
+    ("ARRAY_OF_MAPS", 4, 4, 4, 0),
+    ("HASH_OF_MAPS", 4, 4, 5, 0),
+    ("HASH_OF_MAPS", 12, 4, 5, 1),
+    ("PERF_EVENT_ARRAY", 4, 4, 3, 0),
+    ("QUEUE", 0, 8, 5, 0),
+    ("QUEUE", 0, 5, 1, 0),
+    ("STACK", 0, 8, 5, 0),
+    ("STACK", 0, 3, 9, 0),
+    ("BLOOM_FILTER", 0, 4, 12, 64),
+    ("BLOOM_FILTER", 0, 7, 5, 64, "", 1),
+    ("BLOOM_FILTER", 0, 16, 9, 64, "", 2),
+    ("BLOOM_FILTER", 0, 37, 3, 64, "", 1),
+    ("RINGBUF", 0, 0, 4096, 0),
+    ("DEVMAP_HASH", 4, 4, 4, 0),
+    ("DEVMAP_HASH", 4, 8, 4, 0),
+    ("CPUMAP", 4, 4, 4, 0),
+    ("CPUMAP", 4, 8, 4, 0),
+    ("XSKMAP", 4, 4, 4, 0),
     ("ARRAY", 4, 16, 3, 0, "bpf_spin_lock"),
     ("HASH", 4, 16, 5, 0, "bpf_spin_lock"),
     ("HASH", 8, 12, 5, 1, "bpf_spin_lock"),
@@ -135,6 +162,8 @@ def _prefix(size: int, dice: random.Random) -> bytes:
 
 
 def _operation(script: Script, dice: random.Random, keys: list[bytes]) -> Operation:
+    if script.type in _KEYLESS:
+        return _keyless_operation(script, dice)
     what = dice.choices(("update", "delete", "lookup", "next", "all"), (50, 14, 20, 12, 4))[0]
     key = "" if what == "all" or (what == "next" and dice.random() < 0.2) else dice.choice(keys).hex()
     if script.type in _UNORDERED and what == "next":
@@ -146,13 +175,27 @@ def _operation(script: Script, dice: random.Random, keys: list[bytes]) -> Operat
     return (what, key, _value(script, dice), flags)
 
 
+def _keyless_operation(script: Script, dice: random.Random) -> Operation:
+    """Pushes, and the odd operation that the type refuses. Bloom filters meet the same few values again and again."""
+    what = dice.choices(("update", "pop", "lookup", "delete", "next"), (50, 25, 20, 3, 2))[0]
+    value = dice.randbytes(script.value_size)
+    if script.type == "BLOOM_FILTER":
+        value = dice.randrange(60).to_bytes(2, "little").ljust(script.value_size, b"\7")[: script.value_size]
+        what = "lookup" if what == "pop" else what
+    flags = dice.choice((0, 0, 0, 0, 2, 2, *_BAD_FLAGS, 1)) if what == "update" else 0
+    return (what, "", value.hex() if what in ("update", "lookup") else "", flags)
+
+
 def _value(script: Script, dice: random.Random) -> str:
-    if script.type == "PROG_ARRAY":
-        return _PROGRAM
-    if script.type == "DEVMAP":
+    if script.type in map_things.CHOICES:
+        return dice.choice(map_things.CHOICES[script.type])
+    programs = (b"\0\0\0\0", b"\0\0\0\0", b"\xff\xff\xff\xff")
+    if script.type in ("DEVMAP", "DEVMAP_HASH"):
         ifindex = dice.choice((0, _KNOWN_IFINDEX, _KNOWN_IFINDEX, 9_999_999))
-        fields = ifindex.to_bytes(4, "little") + dice.choice((b"\0\0\0\0", b"\0\0\0\0", b"\xff\xff\xff\xff"))
-        return fields[: script.value_size].hex()
+        return (ifindex.to_bytes(4, "little") + dice.choice(programs))[: script.value_size].hex()
+    if script.type == "CPUMAP":
+        size = dice.choice((0, 1, 64, 16384, 16385, (1 << 32) - 1))
+        return (size.to_bytes(4, "little") + dice.choice(programs))[: script.value_size].hex()
     per_cpu = script.type in _PER_CPU
     size = (script.value_size + 7 & ~7) * bpfmaps.possible_cpus() if per_cpu else script.value_size
     return dice.randbytes(size).hex()
@@ -187,71 +230,83 @@ def _entries(script: Script, pairs: Iterator[tuple[bytes, bytes | int | None]]) 
 
 
 def ask_linux(script: Script) -> list[Answer]:
-    """What the running kernel answers to each operation."""
+    """What the running kernel answers to each operation, on one CPU: an LRU's lists belong to CPUs."""
     copies = bpfmaps.possible_cpus() if script.type in _PER_CPU else 1
     raw, key_type, value_type = value_types(script) if script.special else (b"", 0, 0)
     types = load_btf(raw) if raw else None
     btf = (types.number, key_type, value_type) if types else (0, 0, 0)
-    kernel = bpfmaps.KernelMap(MAP_TYPES[script.type].id, script.shape, copies, btf)
-    program = rawbpf.load(bytes.fromhex("b700000002000000 9500000000000000")).fd if script.type == "PROG_ARRAY" else -1
+    things = map_things.Things()
+    inner = things.fd("template") if script.type.endswith("_OF_MAPS") else 0
+    kind = MAP_TYPES[script.type].id
+    kernel = bpfmaps.KernelMap(kind, script.shape, copies, btf, script.map_extra, inner)
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        return [_ask_kernel(kernel, things, script, *operation) for operation in script.operations]
+    finally:
+        os.sched_setaffinity(0, before)
+        kernel.close()
+        things.close()
+
+
+def _ask_kernel(
+    kernel: bpfmaps.KernelMap, things: map_things.Things, script: Script, what: str, key_hex: str, text: str, flags: int
+) -> Answer:
+    key = bytes.fromhex(key_hex) or None
+
+    def look(key: bytes | None, value: bytes = b"") -> bytes | int:
+        found = kernel.lookup(key, value)
+        return things.number(script.type, found) if isinstance(found, bytes) else found
 
     def walk() -> Iterator[tuple[bytes, bytes | int]]:
         key = kernel.next_key(None)
         while isinstance(key, bytes):
-            yield key, _lookup_kernel(kernel, key, script)
+            yield key, look(key)
             key = kernel.next_key(key)
 
-    try:
-        answers: list[Answer] = []
-        for what, key_hex, value_hex, flags in script.operations:
-            key = bytes.fromhex(key_hex)
-            if what == "update":
-                value = program.to_bytes(4, "little") if value_hex == _PROGRAM else bytes.fromhex(value_hex)
-                answers.append(kernel.update(key, value, flags))
-            elif what == "delete":
-                answers.append(kernel.delete(key))
-            elif what == "lookup":
-                answers.append(_hex(_lookup_kernel(kernel, key, script)))
-            elif what == "next":
-                answers.append(_hex(kernel.next_key(key or None)))
-            else:
-                answers.append(_entries(script, walk()))
-        return answers
-    finally:
-        kernel.close()
-        if program >= 0:
-            os.close(program)
-
-
-def _lookup_kernel(kernel: bpfmaps.KernelMap, key: bytes, script: Script) -> bytes | int:
-    """The value; a program's id, which differs from run to run, becomes 1, its number with us."""
-    value = kernel.lookup(key)
-    return _NUMBER if script.type == "PROG_ARRAY" and isinstance(value, bytes) else value
+    is_thing = text in map_things.NUMBERS
+    value = things.fd(text).to_bytes(4, "little") if is_thing else bytes.fromhex(text)
+    if what == "update":
+        return kernel.update(key, value, flags)
+    if what == "delete":
+        return kernel.delete(key)
+    if what == "all":
+        return _entries(script, walk())
+    return _hex(kernel.pop() if what == "pop" else kernel.next_key(key) if what == "next" else look(key, value))
 
 
 def ask_xdpsim(script: Script, cpus: int) -> list[Answer]:
     """What our map answers to each operation."""
-    spec = MapSpec("m", script.type, *script.shape)
+    spec = MapSpec("m", script.type, *script.shape, map_extra=script.map_extra, inner=map_things.template(script.type))
     if script.special:
         raw, key_type, value_type = value_types(script)
         spec = replace(spec, btf=parse(raw), key_type=key_type, value_type=value_type)
     ours = create_map(spec, cpus=cpus, number=0)
-    if script.type == "DEVMAP":
+    if script.type == "PERF_EVENT_ARRAY":
+        for cpu in range(min(cpus, script.max_entries)):
+            ours.delete_bytes(cpu.to_bytes(4, "little"))
+    inner = map_things.own_maps() if spec.inner else {}
+    ours.find_map = inner.get
+    if script.type in ("DEVMAP", "DEVMAP_HASH"):
         ours.check_value = lambda value: 0 if int.from_bytes(value[:4], "little") in (0, _KNOWN_IFINDEX) else -22
     return [_ask_ours(ours, script, *operation) for operation in script.operations]
 
 
-def _ask_ours(ours: Map, script: Script, what: str, key_hex: str, value_hex: str, flags: int) -> Answer:
+def _ask_ours(ours: Map, script: Script, what: str, key_hex: str, text: str, flags: int) -> Answer:
     key = bytes.fromhex(key_hex)
+    is_thing = text in map_things.NUMBERS
+    value = map_things.own_value(script.type, text) if is_thing else bytes.fromhex(text)
     if what == "update":
-        return ours.update_bytes(key, _NUMBER if value_hex == _PROGRAM else bytes.fromhex(value_hex), flags)
+        return ours.update_bytes(key, value, flags)
     if what == "delete":
         return ours.delete_bytes(key)
-    if what == "lookup":
-        return _hex(ours.lookup_bytes(key))
+    if what == "all":
+        return _entries(script, ((key, ours.find_bytes(key)) for key in ours.keys_bytes()))
     if what == "next":
-        return _hex(ours.next_key_bytes(key or None))
-    return _entries(script, ((key, ours.lookup_bytes(key)) for key in ours.keys_bytes()))
+        return _hex(ours.find_next_key(key or None))
+    if what == "pop":
+        return _hex(ours.take_bytes())
+    return _hex(ours.find_bytes(key, value) if script.type == "BLOOM_FILTER" else ours.find_bytes(key))
 
 
 # creation
@@ -267,6 +322,18 @@ def creations() -> list[tuple[str, int, int, int, int, int]]:
         "LPM_TRIE": (8, 8, 4, 1),
         "PROG_ARRAY": (4, 4, 4, 0),
         "DEVMAP": (4, 4, 4, 0),
+        "LRU_HASH": (8, 8, 4, 0),
+        "LRU_PERCPU_HASH": (8, 8, 4, 0),
+        "ARRAY_OF_MAPS": (4, 4, 4, 0),
+        "HASH_OF_MAPS": (8, 4, 4, 0),
+        "PERF_EVENT_ARRAY": (4, 4, 4, 0),
+        "QUEUE": (0, 8, 4, 0),
+        "STACK": (0, 8, 4, 0),
+        "BLOOM_FILTER": (0, 8, 4, 0),
+        "RINGBUF": (0, 0, 4096, 0),
+        "DEVMAP_HASH": (4, 4, 4, 0),
+        "CPUMAP": (4, 4, 4, 0),
+        "XSKMAP": (4, 4, 4, 0),
     }
     large = 4 << 20
     rows: list[tuple[str, int, int, int, int, int]] = []
@@ -277,17 +344,23 @@ def creations() -> list[tuple[str, int, int, int, int, int]]:
         rows += [(name, key, size, 1, flags, 0) for size in values if name != "ARRAY" or size != (1 << 31) - 1]
         near = [large - n for n in (8, 40, 48, 49, 56, 57, 64, 256, 264, 296, 297, 304, 320, 328, 329, 336, 400)]
         rows += [(name, key, size, 1, flags, 0) for size in near]
-        rows += [(name, key, value, count, flags, 0) for count in (0, 1, 1000)]
+        counts = (0, 1, 1000, *((255, 256, 257, 4096, 8192, 12288) if name in ("CPUMAP", "RINGBUF") else ()))
+        rows += [(name, key, value, count, flags, 0) for count in counts if (name, count) != ("PERF_EVENT_ARRAY", 0)]
         rows += [(name, key, value, entries, flags | 1 << bit, 0) for bit in range(20)]
         rows += [(name, key, value, entries, flags | both, 0) for both in (0x18, 0x180, 0x88, 0x110, 0x99 - 1)]
         rows += [(name, key, value, entries, 0, 0), (name, key, value, entries, flags, 1)]
+        rows += [(name, key, value, entries, flags, extra) for extra in (15, 16, 1 << 32) if name == "BLOOM_FILTER"]
+        rows += [(name, key, value, entries, flags | 6, 0) for _ in "x" if name.startswith("LRU")]
     rows += [("HASH", 8, 8, (1 << 31) + 1, 1, 0), ("HASH", large, large, 1, 0, 0), ("HASH", large - 64, 16, 1, 0, 0)]
     return list(dict.fromkeys(rows))
 
 
 def create_on_linux(row: tuple[str, int, int, int, int, int]) -> int:
     """0 or the errno."""
-    result = bpfmaps.create(MAP_TYPES[row[0]].id, *row[1:])
+    things = map_things.Things()
+    inner = things.fd("template") if row[0].endswith("_OF_MAPS") else 0
+    result = bpfmaps.create(MAP_TYPES[row[0]].id, *row[1:], inner=inner)
+    things.close()
     if result < 0:
         return -result
     os.close(result)
@@ -298,7 +371,8 @@ def create_on_xdpsim(row: tuple[str, int, int, int, int, int]) -> str:
     """Empty, or the hint of the InputError."""
     name, key, value, entries, flags, extra = row
     try:
-        create_map(MapSpec("m", name, key, value, entries, flags, map_extra=extra), cpus=2, number=0)
+        inner = map_things.template(name)
+        create_map(MapSpec("m", name, key, value, entries, flags, map_extra=extra, inner=inner), cpus=2, number=0)
     except InputError as err:
         return f"{err.message}; {err.hint}"
     return ""

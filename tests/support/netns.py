@@ -34,10 +34,16 @@ def in_namespace(function: str, data: Any) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def ip(*words: str) -> None:
+def ip(words: str) -> None:
     """One command of iproute2 in the namespace that this process is in."""
-    done = subprocess.run(["ip", *" ".join(words).split()], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"ip {' '.join(words)}: {done.stderr}"
+    refusal = ip_refuses(words)
+    assert not refusal, f"ip {words}: {refusal}"
+
+
+def ip_refuses(words: str) -> str:
+    """As `ip`: why the command failed, empty when it did not."""
+    done = subprocess.run(["ip", *words.split()], capture_output=True, text=True, check=False)
+    return done.stderr if done.returncode else ""
 
 
 def sysctl(name: str, value: int) -> None:

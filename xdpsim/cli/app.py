@@ -7,6 +7,7 @@ text, as typer reads them.
 from typing import TYPE_CHECKING, Annotated
 
 import xdpsim
+from xdpsim.cli.commands import add_commands
 from xdpsim.cli.errors import USAGE
 from xdpsim.cli.options import CaptureSide, EngineName, Layer2, RunOptions
 
@@ -21,10 +22,10 @@ RUN_EPILOG = (
 
 
 def build_app() -> "Typer":
-    """The parser of `xdpsim`; invoking it returns RunOptions, or an exit code where it did everything itself."""
+    """The parser of `xdpsim`; invoking it returns RunOptions, Asked, or an exit code where all is done."""
     import typer
 
-    app = typer.Typer(help=ABOUT, add_completion=False, pretty_exceptions_enable=False)
+    app = typer.Typer(help=ABOUT, pretty_exceptions_enable=False)
 
     def show_version(wanted: bool) -> None:
         if wanted:
@@ -45,6 +46,7 @@ def build_app() -> "Typer":
 
     common.__doc__ = ABOUT
     _add_run(app)
+    add_commands(app)
     return app
 
 
@@ -59,7 +61,9 @@ def _add_run(app: "Typer") -> None:
             typer.Option("-r", "--read", metavar="FILE", help="The capture: pcap or pcapng, also gzip; - is stdin."),
         ],
         program: Annotated[
-            str, typer.Option("-p", "--program", metavar="NAME", help="Which program, where OBJ has several.")
+            str, typer.Option(
+                "-p", "--program", metavar="NAME", autocompletion=program_names, help="Which program, where OBJ has several."
+            ),
         ] = "",
         write: Annotated[
             str,

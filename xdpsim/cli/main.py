@@ -13,6 +13,7 @@ from importlib import import_module
 from types import ModuleType
 
 from xdpsim.cli.app import build_app
+from xdpsim.cli.asked import Asked
 from xdpsim.cli.errors import Guard
 from xdpsim.cli.options import RunOptions
 
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return guard.code
 
 
-def _invoke(arguments: list[str], load: Callable[[], ModuleType]) -> int:
+def _invoke(arguments: list[str], load: Callable[[str], ModuleType]) -> int:
     import typer
 
     for stream in (sys.stdout, sys.stderr):
@@ -35,19 +36,20 @@ def _invoke(arguments: list[str], load: Callable[[], ModuleType]) -> int:
     command = typer.main.get_command(build_app())
     asked = command.main(arguments, prog_name="xdpsim", standalone_mode=False)
     if isinstance(asked, RunOptions):
-        code: int = load().run(replace(asked, words=tuple(arguments)))
-        return code
+        asked = load("xdpsim.cli.session").run(replace(asked, words=tuple(arguments)))
+    elif isinstance(asked, Asked):
+        asked = load(asked.module).run(asked)
     return asked if isinstance(asked, int) else 0
 
 
-def _load() -> ModuleType:
-    return import_module("xdpsim.cli.session")
+def _load(name: str) -> ModuleType:
+    return import_module(name)
 
 
-def _load_frozen() -> ModuleType:
+def _load_frozen(name: str) -> ModuleType:
     """Load with the collector off, and keep what was loaded out of its way: all of it lives as long as the process."""
     gc.disable()
-    session = _load()
+    session = _load(name)
     gc.freeze()
     gc.enable()
     return session

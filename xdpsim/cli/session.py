@@ -14,6 +14,7 @@ from xdpsim.cli.choose import choose_program
 from xdpsim.cli.errors import INTERRUPTED, NOTHING_RAN, OK, UsageError, output_error, tell
 from xdpsim.cli.jsonform import Finished, packet_line, summary
 from xdpsim.cli.options import EngineName, RunOptions
+from xdpsim.cli.output import emit
 from xdpsim.cli.progress import Progress
 from xdpsim.cli.render import print_report
 from xdpsim.cli.replay import KERNEL_LOOKS, Records, replay
@@ -128,11 +129,3 @@ class _Session:
             print_report(finished, rows, self.describer, self.options, target)
         except OSError as err:
             raise output_error(err) from err
-
-
-def emit(line: str) -> None:
-    """One line on standard output."""
-    try:
-        sys.stdout.write(line + "\n")
-    except OSError as err:
-        raise output_error(err) from err

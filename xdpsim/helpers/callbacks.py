@@ -23,13 +23,13 @@ WALKED_TYPES = frozenset({"ARRAY", "PERCPU_ARRAY", "HASH", "PERCPU_HASH", "LRU_H
 def bpf_loop(machine: Machine, count: int, callback: int, context: int, flags: int) -> int:
     """Call callback(index, context) `count` times or until it returns 1; how often it was called.
 
-    -EINVAL unless `flags` is 0, -E2BIG above 8,388,608.
+    -EINVAL unless `flags` is 0, -E2BIG above 8,388,608. Linux puts a loop in the place of the call when it knows that
+    `flags` is 0; that loop looks at all 64 bits of `count` and leaves the errno in 32 bits.
     """
-    count &= M32
     if flags:
         return -_EINVAL
     if count > MAX_LOOPS:
-        return -_E2BIG
+        return -_E2BIG & M32
     for index in range(count):
         if machine.call_back(callback, index, context):
             return index + 1

@@ -31,6 +31,7 @@ _FIXED = 128
 _FIXED_READ = 64
 """Kinds from here to below _FIXED are memory that the helper reads, of so many bytes more."""
 _CODES |= {
+    Arg.FIXED_MEM_16: _FIXED_READ + 16,
     Arg.FIXED_MEM_20: _FIXED_READ + 20,
     Arg.FIXED_MEM_40: _FIXED_READ + 40,
     Arg.FIXED_MEM_4_WRITE: _FIXED + 4,

@@ -43,7 +43,7 @@ def csum_fold(total: int) -> int:
     28, args=(Arg.MEM_OR_NULL, Arg.SIZE_OR_ZERO, Arg.MEM_OR_NULL, Arg.SIZE_OR_ZERO, Arg.ANYTHING), returns=Ret.INTEGER
 )
 def bpf_csum_diff(rs: int, before: int, before_size: int, after: int, after_size: int, seed: int) -> int:
-    """The sum, in 16 bits, that takes `before` out of `seed` and puts `after` in; sizes may be odd since Linux 6.13."""
+    """The sum, in 16 bits, that takes `before` out of `seed` and puts `after` in. Linux 6.18 takes odd sizes too."""
     total = seed & _LOW32
     if after_size:
         total = csum_partial(after, after_size, total)

@@ -151,7 +151,7 @@ class _Lookup:
             return _result_of(route)
         out = self._device_of(route)
         mtu = route.mtu_lock or min(max(out.mtu, _MIN_MTU6), _MAX_MTU6)
-        if early := self._check_mtu(mtu) or self._check_encap(route):
+        if early := self._check_mtu(mtu, route) or self._check_encap(route):
             return early
         if route.gateway:
             self._write(_DST, route.gateway)
@@ -182,19 +182,20 @@ class _Lookup:
 
     def _stop_early(self, route: Route, out: Interface, mtu: int) -> int:
         """What IPv4 does between route and addresses."""
-        if early := self._check_mtu(mtu) or self._check_encap(route):
+        if early := self._check_mtu(mtu, route) or self._check_encap(route):
             return early
         self._leave_by(route, out)
         return 0
 
-    def _check_mtu(self, mtu: int) -> int:
+    def _check_mtu(self, mtu: int, route: Route) -> int:
+        mtu -= route.encap if route.encap and route.encap < mtu else 0
         if self.params.tot_len <= mtu:
             return 0
         self.params.tot_len = mtu
         return FibResult.FRAG_NEEDED
 
     def _check_encap(self, route: Route) -> int:
-        return FibResult.UNSUPP_LWT if route.encap else 0
+        return FibResult.UNSUPP_LWT if route.encap is not None else 0
 
     def _leave_by(self, route: Route, out: Interface) -> None:
         self.params.tos = route.metric

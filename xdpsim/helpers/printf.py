@@ -1,9 +1,9 @@
-"""The kernel's formatting for programs, in its two steps: arguments are packed into 512 bytes, then laid out by the format.
+"""The kernel's formatting for programs, in two steps: values are packed into 512 bytes, then laid out by the format.
 
 Both steps read the format, and the second can lose its place in the packed bytes where the output is full: what comes
-out then is what Linux prints too. Follows bpf_bprintf_prepare in kernel/bpf/helpers.c and bstr_printf in lib/vsprintf.c.
-There are no kernel symbols here, so %ps, %pS and %pB show numbers; addresses of xdpsim's own are shown as numbers that
-are the same in every run.
+out then is what Linux prints too. There are no kernel symbols here, so %ps, %pS and %pB show numbers; addresses of
+xdpsim's own are shown as numbers that are the same in every run. Follows bpf_bprintf_prepare in kernel/bpf/helpers.c
+and bstr_printf in lib/vsprintf.c.
 """
 
 from __future__ import annotations

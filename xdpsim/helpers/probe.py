@@ -21,9 +21,7 @@ _PROBE = (Arg.UNINIT_MEM, Arg.SIZE_OR_ZERO, Arg.ANYTHING)
 
 def _is_known(machine: Machine, addr: int) -> bool:
     space = machine.space
-    return (
-        space.piece_at(addr, 1) is not None or space.region_at(addr) is not None or addr == machine.run_state.context
-    )
+    return space.piece_at(addr, 1) is not None or space.region_at(addr) is not None or addr == machine.run_state.context
 
 
 def _kernel_error(machine: Machine, addr: int) -> int:
@@ -46,7 +44,8 @@ def bpf_probe_read_kernel(machine: Machine, dst: int, size: int, addr: int) -> i
             space.write(dst, space.read(addr, size))
         return 0
     _zero(machine, dst, size)
-    return _kernel_error(machine, addr)
+    error = _kernel_error(machine, addr)
+    return 0 if size == 0 and error == -_EFAULT else error
 
 
 @helper(115, args=_PROBE, returns=Ret.INTEGER)

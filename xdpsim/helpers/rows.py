@@ -31,6 +31,7 @@ class Arg(Enum):
     SIZE_OR_ZERO = "ARG_CONST_SIZE_OR_ZERO"
     UNINIT_MEM_OR_NULL = "ARG_PTR_TO_MEM | PTR_MAYBE_NULL | MEM_UNINIT"
     CONST_STR = "ARG_PTR_TO_CONST_STR"
+    FIXED_MEM_16 = "ARG_PTR_TO_FIXED_SIZE_MEM, 16 bytes"
     FIXED_MEM_20 = "ARG_PTR_TO_FIXED_SIZE_MEM, 20 bytes"
     FIXED_MEM_40 = "ARG_PTR_TO_FIXED_SIZE_MEM, 40 bytes"
     FIXED_MEM_4_WRITE = "ARG_PTR_TO_FIXED_SIZE_MEM | MEM_WRITE, 4 bytes"
@@ -112,7 +113,9 @@ class Helper:
         return 5 if self.variadic else len(self.args)
 
 
-_WRITTEN = frozenset({Arg.MEM_WRITE, Arg.UNINIT_MEM, Arg.UNINIT_MEM_OR_NULL, Arg.FIXED_MEM_4_WRITE, Arg.FIXED_MEM_8_UNINIT})
+_WRITTEN = frozenset(
+    {Arg.MEM_WRITE, Arg.UNINIT_MEM, Arg.UNINIT_MEM_OR_NULL, Arg.FIXED_MEM_4_WRITE, Arg.FIXED_MEM_8_UNINIT}
+)
 KFUNCS: dict[str, Helper] = {}
 """Kernel functions that programs call by name; their rows are like those of helpers, with id 0."""
 

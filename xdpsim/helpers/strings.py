@@ -65,7 +65,7 @@ def skip_blanks(at: int, end: int) -> int:
 
 @native
 def parse_digits(start: int, at: int, end: int, base: int, res: int) -> int:
-    """Store the number at `at` and return the bytes used since `start`; -EINVAL without a digit, -ERANGE over 64 bits."""
+    """Store the number at `at`; the bytes used since `start`, -EINVAL without a digit, -ERANGE over 64 bits."""
     base = radix_of(at, end, base)
     if base == 16 and has_hex_prefix(at, end):
         at = at + 2

@@ -11,7 +11,7 @@ from xdpsim.bits import M64
 from xdpsim.helpers.rows import Arg, Ret, native_helper
 from xdpsim.helpers.world import HZ, bpf_jiffies64
 from xdpsim.memory.native import native
-from xdpsim.memory.raw import bswap16, bswap32, copy, load8, load16, load32, load64, store32, store64
+from xdpsim.memory.raw import bswap16, bswap32, copy, load8, load16, load32, load64, store32
 from xdpsim.memory.structs import RUN_STATE
 
 _EACCES = -13 & M64
@@ -107,7 +107,7 @@ def make_cookie(rs: int, addresses: int, words: int, th: int, index: int) -> int
 
 @native
 def cookie_index(rs: int, addresses: int, words: int, th: int) -> int:
-    """The index in the cookie that an ACK brings back, all ones if the cookie is too old; forged ones give any number."""
+    """The index in the cookie that an ACK brings back, all ones if it is too old; a forged one gives any number."""
     ports = load32(th)
     cookie = bswap32(load32(th + _ACK)) - 1 - (bswap32(load32(th + _SEQ)) - 1)
     cookie = (cookie - cookie_hash(rs, addresses, words, ports, 0, _FIRST_SECRET)) & _LOW32

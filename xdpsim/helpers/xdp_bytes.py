@@ -1,4 +1,4 @@
-"""Helpers that copy bytes of an XDP packet out and in, across its frags. Follows net/core/filter.c and include/net/xdp.h."""
+"""Helpers that copy bytes of an XDP packet out and in, across its frags. Follows net/core/filter.c."""
 
 from __future__ import annotations
 
@@ -79,9 +79,7 @@ def bpf_xdp_get_buff_len(rs: int, ctx: int) -> int:
     return xdp_buff_len(ctx)
 
 
-@native_helper(
-    189, args=(Arg.CTX, Arg.ANYTHING, Arg.UNINIT_MEM, Arg.SIZE), returns=Ret.INTEGER, programs=("XDP",)
-)
+@native_helper(189, args=(Arg.CTX, Arg.ANYTHING, Arg.UNINIT_MEM, Arg.SIZE), returns=Ret.INTEGER, programs=("XDP",))
 def bpf_xdp_load_bytes(rs: int, ctx: int, offset: int, buf: int, size: int) -> int:
     """Copy packet bytes to `buf`; -EINVAL past the packet's end, -EFAULT for an offset or a length over 65,535."""
     offset = offset & _LOW32

@@ -48,6 +48,7 @@ def set_constants(elf: Elf, specs: list[MapSpec], given: Mapping[str, object]) -
         if not found and "." in name.lstrip("."):
             head, _, field = name.partition(".")
             found = [v for v in variables if head in (v.name, v.name.removeprefix(CILIUM_PREFIX))]
+            where = f"constant {head}"
         if len(found) > 1:
             places = ", ".join(f"{specs[v.map_index].name}:{v.name}" for v in found)
             raise InputError(f"{where}: {len(found)} variables have that name", hint=f"say which: {places}")

@@ -6,9 +6,9 @@ Three layouts begin alike, with type, key_size, value_size, max_entries and map_
   aya's objects, where the last two are missing);
 - gobpf's goes on with pinning and a name space of 256 bytes (280).
 A record says nothing about its layout. So its length decides, which is the distance to the next symbol or to the end
-of the section (or the symbol's own size, where that is smaller); at 28 bytes a map of maps with a number in the sixth
-word, or the flag BPF_F_NUMA_NODE, means the samples' layout, anything else iproute2's. Longer records than known ones
-must be zero behind what is known.
+of the section (or the symbol's own size, where that is smaller); at 28 bytes a map of maps, which iproute2's first
+layout could not say, or the flag BPF_F_NUMA_NODE means the samples' layout, anything else iproute2's. Records that
+are longer than any known one must be zero behind what is known.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _extra(type_name: str, flags: int, words: list[int], length: int) -> dict[st
         return {}
     if length >= _GOBPF:
         return {"pinning": words[0]}
-    is_sample = (type_name in MAPS_OF_MAPS and words[0]) or flags & BPF_F_NUMA_NODE
+    is_sample = type_name in MAPS_OF_MAPS or flags & BPF_F_NUMA_NODE
     if length <= _SAMPLES and is_sample:
         return {"inner_map": words[0], "numa_node": words[1]}
     index = words[3] if length >= _IPROUTE2 else _NO_INDEX

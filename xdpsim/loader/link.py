@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from xdpsim.errors import InputError
 from xdpsim.isa.insn import Code, Insn
-from xdpsim.loader.functions import MAX_SLOTS, Function, Reader
+from xdpsim.loader.functions import MAX_SLOTS, Function, Reader, Reference
 
 # Functions that programs share multiply: what all programs of an object may take together. A function counts like
 # FUNCTION_COST slots more, so that thousands of tiny ones are no way round it.
@@ -47,9 +47,9 @@ class Linker:
         self.reader = reader
         self.all_slots = 0
 
-    def link(self, main: Function) -> Linked:
-        """`main` with all that it reaches; InputError when that is too large."""
-        starts = self._place(main)
+    def link(self, main: Function, catcher: Function | None = None) -> Linked:
+        """`main` with all that it reaches, and the function that catches what it throws; InputError when too large."""
+        starts = self._place(main, catcher)
         code: list[Insn | None] = []
         blocked: list[tuple[int, str]] = []
         poisoned: dict[int, str] = {}
@@ -72,10 +72,15 @@ class Linker:
         unread = any(not self.reader.body(function).code for function in starts)
         return Linked(() if unread else tuple(code), placed, tuple(sorted(blocked)), tuple(kfuncs), poisoned)
 
-    def _place(self, main: Function) -> dict[Function, int]:
+    def _references(self, main: Function, catcher: Function | None) -> tuple[Reference, ...]:
+        """What is met first: all that the main function calls, then what catches its exceptions."""
+        references = self.reader.body(main).references
+        return (*references, Reference(0, catcher)) if catcher is not None else references
+
+    def _place(self, main: Function, catcher: Function | None) -> dict[Function, int]:
         """Start slots in libbpf's order: depth first, in the order of the calls."""
         starts, end = {main: 0}, main.slots
-        walk = [iter(self.reader.body(main).references)]
+        walk = [iter(self._references(main, catcher))]
         while walk:
             reference = next(walk[-1], None)
             if reference is None:

@@ -16,6 +16,7 @@ from xdpsim.btf.parse import parse
 from xdpsim.btf.types import Btf
 from xdpsim.errors import InputError, Unsupported
 from xdpsim.isa.insn import Insn
+from xdpsim.loader.catchers import find_catchers
 from xdpsim.loader.constants import set_constants
 from xdpsim.loader.core.relocate import Patched, Relocator, relocate
 from xdpsim.loader.elf import Elf, read_elf
@@ -67,6 +68,7 @@ class _Parts:
     linker: Linker
     licence: str
     relocator: Relocator | None
+    catchers: dict[str, Function]
 
 
 def _read(data: bytes, options: LoadOptions) -> _Parts:
@@ -89,7 +91,8 @@ def _read(data: bytes, options: LoadOptions) -> _Parts:
         raise InputError(f"two programs are called {twice[0]!r}")
     types = _program_types(programs, reader, tails, options)
     _fill(maps, tails, programs)
-    return _Parts(programs, types, maps, btf, source, Linker(reader), _licence(elf), relocator)
+    catchers = find_catchers(btf, functions)
+    return _Parts(programs, types, maps, btf, source, Linker(reader), _licence(elf), relocator, catchers)
 
 
 def _types(elf: Elf) -> tuple[Btf | None, Btf | None, BtfExt | None]:
@@ -151,7 +154,7 @@ def _fill(maps: Maps, tails: TailSlots, programs: tuple[Function, ...]) -> None:
 def _program(function: Function, parts: _Parts, name: str) -> ProgramSpec:
     section = function.section.name
     match = parts.types.get(function)
-    linked = parts.linker.link(function)
+    linked = parts.linker.link(function, parts.catchers.get(function.name))
     positions = parts.source.positions(linked)
     type_and_attach = match or SectionMatch("", 0, False, False)
     return ProgramSpec(

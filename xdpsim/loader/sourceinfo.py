@@ -20,6 +20,10 @@ from xdpsim.loader.model import Line, Subprogram
 
 T = TypeVar("T", LineInfo, CoreRelo)
 
+MAX_ALL_LINES = 1 << 18
+"""Of all programs together, functions that they share counted each time: beyond it, lines are no longer told."""
+_FunctionLines = tuple[list[Line], list[tuple[int, int, int, int]]]
+
 
 @dataclass(frozen=True)
 class Positions:
@@ -43,6 +47,8 @@ class SourceInfo:
         self.strings = Strings(btf) if btf is not None else None
         self.functions: dict[tuple[str, int], int] = {}
         self.lines: dict[str, list[LineInfo]] = {}
+        self._of_function: dict[tuple[Function, int], _FunctionLines] = {}
+        self.left = MAX_ALL_LINES
         self.core: dict[str, list[CoreRelo]] = {}
         if btf is None or ext is None:
             return
@@ -60,18 +66,21 @@ class SourceInfo:
     def positions(self, program: Linked) -> Positions:
         """Everything about `program`, in its own slots."""
         subprograms = tuple(Subprogram(p.function.name, p.slot, self._type_of(p.function)) for p in program.functions)
-        rows: dict[int, LineInfo] = {}
+        lines: list[Line] = []
+        line_info: list[tuple[int, int, int, int]] = []
+        whole, code = True, program.code
         for placed in program.functions:
-            rows.update(_within(self.lines, placed.function, placed.slot))
+            found, infos = self._lines_of(placed.function, placed.slot)
+            whole = whole and bool(found) and found[0].slot == placed.slot
+            lines += found
+            line_info += infos
         func_info = tuple((s.slot, s.type_id) for s in subprograms)
-        line_info = tuple((slot, row.file_off, row.line_off, row.line_col) for slot, row in rows.items())
-        whole = all(s.slot in rows for s in subprograms)
-        at_insns = all(slot < len(program.code) and program.code[slot] is not None for slot in rows)
+        at_insns = whole and all(row[0] < len(code) and code[row[0]] is not None for row in line_info)
         return Positions(
             subprograms,
-            tuple(self._line(slot, row) for slot, row in rows.items()),
+            tuple(lines),
             func_info if all(type_id for _, type_id in func_info) else (),
-            line_info if whole and at_insns else (),
+            tuple(line_info) if at_insns else (),
         )
 
     def relocations(self, function: Function) -> tuple[tuple[int, CoreRelo], ...]:
@@ -80,6 +89,18 @@ class SourceInfo:
 
     def _type_of(self, function: Function) -> int:
         return self.functions.get((function.section.name, function.offset), 0)
+
+    def _lines_of(self, function: Function, start: int) -> _FunctionLines:
+        """The lines of a function that begins at slot `start`, with what the kernel takes of each."""
+        found = self._of_function.get((function, start))
+        if found is None:
+            rows = list(_within(self.lines, function, start))
+            self.left -= len(rows)
+            rows = rows if self.left >= 0 else []
+            lines = [self._line(slot, row) for slot, row in rows]
+            infos = [(slot, row.file_off, row.line_off, row.line_col) for slot, row in rows]
+            found = self._of_function[function, start] = lines, infos
+        return found
 
     def _line(self, slot: int, row: LineInfo) -> Line:
         file, text = (self.strings.at(row.file_off), self.strings.at(row.line_off)) if self.strings else ("", "")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from xdpsim.maps.header import E2BIG, EINVAL, MAP, NEG_E2BIG, NEG_EEXIST, NEG_EINVAL, NEG_ENOENT
 from xdpsim.maps.kind import ACCESS_FLAGS, PER_CPU_VALUE_BYTES, MapKind, MapMemory, Problem, declare, slot_bytes
 from xdpsim.maps.spec import MapSpec
-from xdpsim.maps.special import map_copy_padded, map_copy_value
+from xdpsim.maps.special import map_copy_padded, map_copy_value, map_init_special
 from xdpsim.maps.types import (
     BPF_EXIST,
     BPF_F_INNER_MAP,
@@ -63,7 +63,8 @@ def array_update(rs: int, map_: int, key: int, value: int, flags: int) -> int:
     error = array_update_error(map_, slot, flags)
     if error:
         return error
-    return map_copy_value(map_, slot, value)
+    map_copy_value(map_, slot, value)
+    return map_init_special(map_, slot)  # bpf_obj_free_fields(): timers, pointers and lists of the old value go
 
 
 @native
@@ -102,7 +103,8 @@ def percpu_array_update(rs: int, map_: int, key: int, value: int, flags: int) ->
     error = array_update_error(map_, slot, flags)
     if error:
         return error
-    return map_copy_value(map_, slot, value)
+    map_copy_value(map_, slot, value)
+    return map_init_special(map_, slot)  # bpf_obj_free_fields(): timers, pointers and lists of the old value go
 
 
 @native

@@ -109,11 +109,14 @@ class ByteMap:
 
     # bytes, with the kernel's errno
 
-    def find_bytes(self, key: bytes) -> bytes | int:
+    def find_bytes(self, key: bytes, value: bytes = b"") -> bytes | int:
         """The value under `key` as bpf(2) gives it, else the negative errno.
 
-        Of a per-CPU map these are all CPUs' values, each rounded up to 8 bytes; of a queue or stack what is next.
+        Of a per-CPU map these are all CPUs' values, each rounded up to 8 bytes; of a queue or stack what is next; of a
+        Bloom filter `value`, if it may have been added.
         """
+        if value:
+            return self._take(self.kind.peek, value)
         address = (self.kind.user_lookup or self.kind.lookup_for(self.spec))(*self._call(key))
         if address >= FIRST_ERROR:
             return signed(address, 64)
@@ -154,31 +157,31 @@ class ByteMap:
             return -EPERM
         return signed((self.kind.user_delete or self.kind.delete)(*self._call(key)), 64)
 
-    def peek_bytes(self, value: bytes = b"") -> bytes | None:
-        """The element that a queue or stack gives next, None when it is empty; of a Bloom filter `value`, if in it."""
-        return self._take(self.kind.peek, value)
+    def take_bytes(self) -> bytes | int:
+        """Take the next element of a queue or stack; else the negative errno, -ENOENT when it is empty."""
+        return self._take(self.kind.pop, bytes(self.spec.value_size))
 
-    def pop_bytes(self) -> bytes | None:
-        """Take the next element of a queue or stack; None when it is empty."""
-        return self._take(self.kind.pop, b"")
-
-    def _take(self, operation: NativeFunction, value: bytes) -> bytes | None:
+    def _take(self, operation: NativeFunction, value: bytes) -> bytes | int:
         size = self.spec.value_size
-        self._put(self._value_at, value or bytes(size), size, "value")
+        self._put(self._value_at, value, size, "value")
         error = operation(_user_state().address, self._block.address, self._block.address + self._value_at)
-        return None if error else bytes(self._block.view[self._value_at : self._value_at + size])
+        return signed(error, 64) or bytes(self._block.view[self._value_at : self._value_at + size])
 
     def drain(self) -> list[bytes]:
         """Take the records that programs have submitted since the last call; there are some in ring buffers only."""
         return self.kind.drain(self._memory) if self.kind.drain is not None else []
 
-    def next_key_bytes(self, key: bytes | None) -> bytes | None:
-        """The key behind `key` (None: the first), None at the end. An unknown key starts over, as on Linux."""
+    def find_next_key(self, key: bytes | None) -> bytes | int:
+        """The key behind `key` (None: the first), else the negative errno: -ENOENT at the end."""
         state, header, key_address = self._call(key or bytes(self.spec.key_size))
         following = header + self._next_at
-        if self.kind.next_key(state, header, key_address if key is not None else 0, following):
-            return None
-        return bytes(self._block.view[self._next_at : self._next_at + self.spec.key_size])
+        error = self.kind.next_key(state, header, key_address if key is not None else 0, following)
+        return signed(error, 64) or bytes(self._block.view[self._next_at : self._next_at + self.spec.key_size])
+
+    def next_key_bytes(self, key: bytes | None) -> bytes | None:
+        """The key behind `key` (None: the first), None at the end. An unknown key starts over, as on Linux."""
+        found = self.find_next_key(key)
+        return None if isinstance(found, int) else found
 
     def keys_bytes(self) -> Iterator[bytes]:
         """All keys in the order of next_key_bytes; the map must not change meanwhile."""

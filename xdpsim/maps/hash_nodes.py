@@ -144,7 +144,7 @@ def hash_link_new(map_: int, link: int, node: int, key: int, hash_: int) -> int:
 def build_nodes(memory: MapMemory, node_bytes: int, *, entries: int = 0, before: int = 0) -> int:
     """Buckets and nodes of a hash; the number of nodes. Nothing is touched until it is used.
 
-    There is a node for each entry and one spare for each CPU; a map that says how many `entries` it has needs no spares.
+    There is a node for each entry and one spare for each CPU; with `entries` there are as many nodes and no spares.
     `before` bytes in front of every node are for the map's type.
     """
     spec, header = memory.spec, memory.header

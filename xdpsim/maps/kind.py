@@ -37,11 +37,15 @@ LARGEST_ALLOCATION = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why Linux refuses a map: the field of its spec, what would have been right, and the errno."""
+    """Why Linux refuses a map: the field of its spec, what would have been right, and the errno.
+
+    `found` is what is shown of a field that is no number.
+    """
 
     field: str
     expected: str
     errno: int
+    found: str = ""
 
 
 class MapMemory:
@@ -92,8 +96,8 @@ class MapKind:
     for them, too, `encode_value` and `decode_value` turn a program or an interface into a value and back (the first may
     leave a value as it is). `user_lookup` and `user_update` differ from the program's operations where the type tells
     the two apart. `map_extra` holds the bits that the field of that name may have. `length` counts the elements where
-    that takes no walk. `store` turns a user's value into what is stored (or an errno) and `load` what lies at an address
-    back, both given the map, where the two differ. `drain` takes the records that wait for a user.
+    that takes no walk. Where a user's value is not what is stored, `store` makes the one of the other (or an errno) and
+    `load` turns back what lies at an address, both given the map. `drain` takes the records that wait for a user.
     """
 
     type: MapType
@@ -155,7 +159,7 @@ def check_spec(kind: MapKind, spec: MapSpec) -> None:
             raise InputError(f"map {spec.name}: {found}, expected at most its value_size, {spec.value_size}")
         return
     found = getattr(spec, problem.field)
-    shown = f"{found:#x}" if problem.field == "flags" else f"{found}"
+    shown = problem.found or (f"{found:#x}" if problem.field == "flags" else f"{found}")
     raise InputError(
         f"map {spec.name}: {problem.field} {shown}, expected {problem.expected}",
         hint=f"Linux refuses such a {spec.type} map with {ERRNO_NAMES[problem.errno]}",

@@ -12,7 +12,7 @@ from typing import TypeAlias, Union
 
 from xdpsim.btf.values import Value
 from xdpsim.errors import InputError, Unsupported
-from xdpsim.maps import array, lpm, lru, percpu_hash, references, ringbuf
+from xdpsim.maps import array, bloom, keyless, lpm, lru, nested, percpu_hash, perf, references, ringbuf, targets
 from xdpsim.maps import hash as hash_
 from xdpsim.maps.bytemap import ByteMap
 from xdpsim.maps.codec import Key
@@ -24,7 +24,10 @@ from xdpsim.maps.types import BPF_ANY, MAP_TYPES
 
 MapValue: TypeAlias = Union[Value, bytes, "list[Value | bytes]"]
 
-KIND_MODULES = (array, hash_, lpm, lru, percpu_hash, references, ringbuf)
+KIND_MODULES = (
+    *(array, bloom, hash_, keyless, lpm, lru),
+    *(nested, percpu_hash, perf, references, ringbuf, targets),
+)
 """The modules whose rows fill KINDS."""
 
 
@@ -33,6 +36,8 @@ def create_map(spec: MapSpec, *, cpus: int, number: int) -> Map:
 
     InputError, naming map, field and errno, where Linux refuses it; Unsupported for types that xdpsim has not.
     """
+    if spec.type == "PERF_EVENT_ARRAY" and spec.max_entries == 0:
+        spec = replace(spec, max_entries=cpus)  # as libbpf does
     kind = KINDS.get(spec.type)
     if kind is None:
         if spec.type in MAP_TYPES:

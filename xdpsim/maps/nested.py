@@ -7,7 +7,6 @@ Which map has a number is the machine's knowledge: `find_map` asks it.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xdpsim.btf.values import Value
@@ -26,7 +25,7 @@ from xdpsim.maps.hash import (
 )
 from xdpsim.maps.hash_nodes import NODE_KEY, build_nodes
 from xdpsim.maps.header import EBADF, EINVAL, ENOTSUPP, MAP, NEG_E2BIG, NEG_EINVAL, NEG_ENOENT
-from xdpsim.maps.kind import MapKind, MapMemory, Problem, declare, slot_bytes
+from xdpsim.maps.kind import KINDS, MapKind, MapMemory, Problem, check_spec, declare, slot_bytes
 from xdpsim.maps.plain import refuse_delete, refuse_update
 from xdpsim.maps.references import encode_number, reference_lookup, reference_slot
 from xdpsim.maps.spec import MapSpec
@@ -35,9 +34,7 @@ from xdpsim.maps.types import (
     BPF_F_INNER_MAP,
     BPF_F_NUMA_NODE,
     BPF_F_RDONLY,
-    BPF_F_RDONLY_PROG,
     BPF_F_WRONLY,
-    BPF_F_WRONLY_PROG,
     MAP_TYPES,
 )
 from xdpsim.memory.arena import block_at
@@ -49,7 +46,6 @@ if TYPE_CHECKING:
 
 _ADDRESS_BYTES = 8
 _NUMBER = MAP.offset("number")
-_INDEXED = frozenset({"ARRAY", "PERCPU_ARRAY", "ARRAY_OF_MAPS"})
 _NEVER_INNER = frozenset({"PROG_ARRAY", "STRUCT_OPS", "CGROUP_STORAGE", "PERCPU_CGROUP_STORAGE"})
 """Types without map_meta_equal."""
 
@@ -117,11 +113,12 @@ def inner_hash_lookup16(rs: int, map_: int, key: int) -> int:
 
 
 def same_shape(template: MapSpec, inner: MapSpec) -> bool:
-    """Whether a map may stand where the template does: bpf_map_meta_equal() and array_map_meta_equal()."""
+    """Whether a map may stand where the template does: the map_meta_equal of its type."""
     fields = ("type", "key_size", "value_size", "flags")
     if any(getattr(template, field) != getattr(inner, field) for field in fields):
         return False
-    if template.type == "ARRAY" and not template.flags & BPF_F_INNER_MAP and template.max_entries != inner.max_entries:
+    is_sized = template.type == "XSKMAP" or (template.type == "ARRAY" and not template.flags & BPF_F_INNER_MAP)
+    if is_sized and template.max_entries != inner.max_entries:
         return False
     return special_fields(template) == special_fields(inner)
 
@@ -137,8 +134,112 @@ def _store(outer: ByteMap, value: bytes) -> bytes | int:
 
 def _load(outer: ByteMap, address: int) -> bytes:
     """The number of the inner map whose header's address lies at `address`."""
-    slot = block_at(address, _ADDRESS_BYTES)
-    header = block_at(int.from_bytes(_read(slot, address, 8), "little"), MAP.size) if slot else None
-    if header is None:
-        raise XdpsimBug(f"map {outer.spec.name}: a slot holds no map")
-    return bytes(header.view[_NUMBER : _NUMBER + 4])
+    header = int.from_bytes(_bytes_at(address, _ADDRESS_BYTES), "little")
+    return _bytes_at(header + _NUMBER, 4)
+
+
+def _bytes_at(address: int, size: int) -> bytes:
+    block = block_at(address, size)
+    if block is None:
+        raise XdpsimBug(f"{size} bytes at {address:#x} are outside all memory of xdpsim")
+    return bytes(block.view[address - block.address : address - block.address + size])
+
+
+def _inner_problem(spec: MapSpec) -> Problem | None:
+    inner = spec.inner
+    if inner is None:
+        return Problem("inner", "a template for the inner maps", EBADF)
+    if inner.type in ("ARRAY_OF_MAPS", "HASH_OF_MAPS"):
+        return Problem("inner", "a template that is no map of maps itself", EINVAL, inner.type)
+    if inner.type in _NEVER_INNER:
+        return Problem("inner", f"another type than {', '.join(sorted(_NEVER_INNER))}", ENOTSUPP, inner.type)
+    if inner.type in KINDS:
+        check_spec(KINDS[inner.type], inner)
+    return None
+
+
+def _size_problem(spec: MapSpec) -> Problem | None:
+    return Problem("value_size", "4, for the value is a map", EINVAL) if spec.value_size != 4 else None
+
+
+def _array_problem(spec: MapSpec) -> Problem | None:
+    return _size_problem(spec) or array_problem(spec) or _inner_problem(spec)
+
+
+def _hash_problem(spec: MapSpec) -> Problem | None:
+    return _size_problem(spec) or hash_problem(spec) or _inner_problem(spec)
+
+
+def _build_array(memory: MapMemory) -> None:
+    slots = memory.spec.max_entries
+    block = memory.block(slots * _ADDRESS_BYTES, "slots")
+    memory.place_values(block, count=slots, stride=_ADDRESS_BYTES)
+    memory.regions.clear()
+
+
+def _build_hash(memory: MapMemory) -> None:
+    """A hash with values of 8 bytes: the addresses."""
+    value_at = NODE_KEY + slot_bytes(memory.spec.key_size)
+    node_bytes = value_at + _ADDRESS_BYTES
+    nodes = build_nodes(memory, node_bytes)
+    assert memory.nodes is not None
+    memory.place_values(memory.nodes, offset=value_at, count=nodes, stride=node_bytes)
+    memory.regions.clear()
+    memory.header.value_size = _ADDRESS_BYTES
+
+
+def _encode(spec: MapSpec, value: object, where: str) -> object:
+    return encode_number(value, "number", where)
+
+
+def _decode(value: bytes) -> Value:
+    return int.from_bytes(value, "little")
+
+
+_SIZED: dict[int, NativeFunction] = {4: inner_hash_lookup4, 8: inner_hash_lookup8, 16: inner_hash_lookup16}
+
+
+def _lookup(spec: MapSpec) -> NativeFunction:
+    return _SIZED.get(spec.key_size, inner_hash_lookup)
+
+
+ARRAY_OF_MAPS = declare(
+    MapKind(
+        type=MAP_TYPES["ARRAY_OF_MAPS"],
+        flags=BPF_F_NUMA_NODE | BPF_F_RDONLY | BPF_F_WRONLY,
+        check=_array_problem,
+        build=_build_array,
+        lookup=inner_array_lookup,
+        user_lookup=reference_lookup,
+        update=refuse_update,
+        user_update=inner_array_update,
+        update_error=inner_array_update_error,
+        delete=refuse_delete,
+        user_delete=inner_array_delete,
+        next_key=array_next_key,
+        encode_value=_encode,
+        decode_value=_decode,
+        store=_store,
+        load=_load,
+    )
+)
+HASH_OF_MAPS = declare(
+    MapKind(
+        type=MAP_TYPES["HASH_OF_MAPS"],
+        flags=HASH.flags,
+        check=_hash_problem,
+        build=_build_hash,
+        lookup=_lookup,
+        user_lookup=hash_lookup,
+        update=refuse_update,
+        user_update=hash_update,
+        delete=refuse_delete,
+        user_delete=hash_delete,
+        next_key=hash_next_key,
+        encode_value=_encode,
+        decode_value=_decode,
+        store=_store,
+        load=_load,
+        length=lambda header: header.count,
+    )
+)

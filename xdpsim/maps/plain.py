@@ -66,10 +66,10 @@ def wrong_next_key(rs: int, map_: int, key: int, following: int) -> int:
 @native
 def no_push(rs: int, map_: int, value: int, flags: int) -> int:
     """Only queues, stacks and Bloom filters are pushed to."""
-    return NEG_EOPNOTSUPP
+    return NEG_ENOTSUPP
 
 
 @native
 def no_pop(rs: int, map_: int, value: int) -> int:
     """Only queues and stacks are popped; for peeks, too."""
-    return NEG_EOPNOTSUPP
+    return NEG_ENOTSUPP

@@ -32,7 +32,7 @@ _MAX = MAP.offset("max_entries")
 _VALUE_SIZE = MAP.offset("value_size")
 _VALUES = MAP.offset("values")
 _SLOT_BYTES = 8
-_BROADCAST_FLAGS = 8 | 16
+BROADCAST_FLAGS = 8 | 16
 """BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS."""
 
 
@@ -97,16 +97,23 @@ def devmap_update_error(rs: int, map_: int, key: int, value: int, flags: int) ->
 
 
 @native
-def devmap_update(rs: int, map_: int, key: int, value: int, flags: int) -> int:
-    """Set a slot to an interface and, with values of 8 bytes, a program; ifindex 0 empties it."""
-    error = devmap_update_error(rs, map_, key, value, flags)
-    if error:
-        return error
+def device_word(map_: int, value: int) -> int:
+    """A user's value as a slot keeps it; a negative program is none."""
     word = load32(value)
     if load32(map_ + _VALUE_SIZE) == 8:
         word = load64(value)
         if word >> 63:
             word = load32(value)
+    return word
+
+
+@native
+def devmap_update(rs: int, map_: int, key: int, value: int, flags: int) -> int:
+    """Set a slot to an interface and, with values of 8 bytes, a program; ifindex 0 empties it."""
+    error = devmap_update_error(rs, map_, key, value, flags)
+    if error:
+        return error
+    word = device_word(map_, value)
     if word and word & 0xFFFF_FFFF == 0:
         return NEG_EINVAL
     store64(reference_slot(map_, key), word)
@@ -147,7 +154,7 @@ def _build_hidden(memory: MapMemory) -> None:
     memory.regions.clear()
 
 
-def _number(value: object, what: str, where: str) -> object:
+def as_number(value: object, what: str, where: str) -> object:
     """A program's or interface's number as the object itself or an int gives it; None for anything else."""
     number = getattr(value, what, value)
     if not isinstance(number, int) or isinstance(number, bool):
@@ -157,16 +164,21 @@ def _number(value: object, what: str, where: str) -> object:
     return number
 
 
-def _encode_program(spec: MapSpec, value: object, where: str) -> object:
-    number = _number(value, "number", where)
+def encode_number(value: object, what: str, where: str) -> object:
+    """The number of a program, map or socket in 4 bytes; what is none of these is left as it is."""
+    number = as_number(value, what, where)
     return number.to_bytes(4, "little") if isinstance(number, int) else value
+
+
+def _encode_program(spec: MapSpec, value: object, where: str) -> object:
+    return encode_number(value, "number", where)
 
 
 def _decode_program(value: bytes) -> Value:
     return int.from_bytes(value, "little")
 
 
-def _encode_device(spec: MapSpec, value: object, where: str) -> object:
+def encode_device(spec: MapSpec, value: object, where: str) -> object:
     """An interface, its ifindex, or {"ifindex": .., "bpf_prog": a program, its number, or bpftool's {"id": ..}}."""
     target, program = value, None
     if isinstance(value, Mapping):
@@ -175,8 +187,8 @@ def _encode_device(spec: MapSpec, value: object, where: str) -> object:
         target, program = value["ifindex"], value.get("bpf_prog")
         if isinstance(program, Mapping):
             program = program.get("id", program.get("fd"))
-    ifindex = _number(target, "ifindex", where)
-    number = 0 if program is None else _number(program, "number", where)
+    ifindex = as_number(target, "ifindex", where)
+    number = 0 if program is None else as_number(program, "number", where)
     if not isinstance(ifindex, int) or not isinstance(number, int):
         return value
     if number and spec.value_size == 4:
@@ -184,7 +196,8 @@ def _encode_device(spec: MapSpec, value: object, where: str) -> object:
     return (ifindex | number << 32).to_bytes(8, "little")[: spec.value_size]
 
 
-def _decode_device(value: bytes) -> Value:
+def decode_device(value: bytes) -> Value:
+    """An ifindex, or {"ifindex": .., "bpf_prog": {"id": ..}} as bpftool has it."""
     ifindex = int.from_bytes(value[:4], "little")
     if len(value) == 4:
         return ifindex
@@ -218,8 +231,8 @@ DEVMAP = declare(
         update_error=devmap_update_error,
         delete=devmap_delete,
         next_key=array_next_key,
-        redirect_flags=_BROADCAST_FLAGS,
-        encode_value=_encode_device,
-        decode_value=_decode_device,
+        redirect_flags=BROADCAST_FLAGS,
+        encode_value=encode_device,
+        decode_value=decode_device,
     )
 )

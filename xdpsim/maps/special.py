@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from xdpsim.btf.types import Array, Btf, Kind, Ref, Struct
+from xdpsim.btf.types import Array, Btf, DataSec, Kind, Ref, Struct, Var
 from xdpsim.maps.header import MAP
 from xdpsim.maps.spec import MapSpec
 from xdpsim.maps.types import BPF_F_RDONLY_PROG, BPF_F_WRONLY_PROG
@@ -87,6 +87,11 @@ def _collect(btf: Btf, type_id: int, at: int, found: list[SpecialField], depth: 
         for member in row.members:
             if not member.bit_size and member.bit_offset % 8 == 0:
                 _collect(btf, member.type_id, at + member.bit_offset // 8, found, depth + 1)
+    elif isinstance(row, DataSec):
+        for variable in row.variables:
+            declared = btf.get(variable.type_id)
+            if isinstance(declared, Var):
+                _collect(btf, declared.type_id, at + variable.offset, found, depth + 1)
     elif isinstance(row, Array):
         before = len(found)
         _collect(btf, row.type_id, at, found, depth + 1)

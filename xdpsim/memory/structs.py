@@ -8,6 +8,10 @@ STACK_FRAME_BYTES = 512
 """MAX_BPF_STACK: what one call frame of a program may use."""
 CALL_FRAMES = 8
 """MAX_CALL_FRAMES."""
+MAX_TAIL_CALLS = 33
+"""MAX_TAIL_CALL_CNT."""
+STACK_BYTES = STACK_FRAME_BYTES * CALL_FRAMES * (MAX_TAIL_CALLS + 1)
+"""Each tail call out of a subprogram starts a program that may nest as deep again."""
 
 FRAME_BYTES = 4096
 """One frame of the pool: a page, as XDP drivers and BPF_PROG_TEST_RUN use."""
@@ -81,5 +85,5 @@ RUN_STATE = Struct(
     ("redirect", REDIRECT),
     ("xdp", XDP_BUFF),
     ("scratch", U8, 512),
-    ("stack", U8, STACK_FRAME_BYTES * CALL_FRAMES),
+    ("stack", U8, STACK_BYTES),
 )

@@ -18,6 +18,7 @@ from xdpsim.memory.pool import FramePool
 from xdpsim.memory.space import AddressSpace
 from xdpsim.memory.structs import MAX_FRAGS, RUN_STATE
 from xdpsim.net.clock import VirtualClock
+from xdpsim.net.mapvalues import value_check
 
 if TYPE_CHECKING:
     from xdpsim.helpers.machine import Caller, Machine
@@ -61,11 +62,16 @@ class EmulatedMachine:
     def add_map(self, spec: MapSpec) -> Map:
         """Create a map and let programs reach it."""
         made = create_map(spec, cpus=self.cpus, number=len(self._maps) + 1)
+        made.check_value = value_check(self, made)
+        made.find_map = self._map_numbered
         for region in (made.header_region, *made.regions):
             self.space.add(region)
         self._maps[made.header_address] = made
         self._owners |= {region.start: made for region in made.regions}
         return made
+
+    def _map_numbered(self, number: int) -> Map | None:
+        return next((made for made in self._maps.values() if made.number == number), None)
 
     def add_program(self, spec: ProgramSpec, maps: tuple[Map, ...], btf: Btf | None) -> LoadedProgram:
         """Give a program its number; numbers start at 1, so that 0 is an empty slot of a prog array."""

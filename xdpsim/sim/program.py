@@ -36,6 +36,11 @@ class Program:
         return self._loaded.spec.name
 
     @property
+    def maps(self) -> dict[str, Map]:
+        """The maps of the program's object by name; those of `load_insns` are map0, map1 ... unless they were named."""
+        return {made.spec.name: made for made in self._loaded.maps}
+
+    @property
     def number(self) -> int:
         """What a prog array holds for this program."""
         return self._loaded.number

@@ -26,6 +26,7 @@ from xdpsim.net.machine import EmulatedMachine, Event
 from xdpsim.net.timers import advance
 from xdpsim.progtypes.rows import PROG_TYPES
 from xdpsim.sim.program import LoadedObject, Program
+from xdpsim.sim.world import WorldMixin
 from xdpsim.versions import DEFAULT, Linux
 
 ENGINES = {engine.name: engine for engine in (InterpreterEngine, JitEngine, KernelEngine)}
@@ -33,7 +34,7 @@ HELPER_MODULES = all_helpers.MODULES
 MAX_CPUS = 256
 
 
-class Sim:
+class Sim(WorldMixin):
     """An emulated Linux machine that programs run on.
 
     `seed` starts the random generator, `cpus` is the number of possible CPUs (1 to 256; packets run on CPU 0), `engine`
@@ -121,11 +122,12 @@ class Sim:
         """Make the object's maps and give its programs their numbers."""
         maps = tuple(self.machine.add_map(spec) for spec in parsed.maps)
         programs = {n: self.machine.add_program(spec, maps, parsed.btf) for n, spec in parsed.programs.items()}
+        by_name = {made.spec.name: made for made in maps}
         for map_name, entries in parsed.map_values.items():
-            target = next(made for made in maps if made.spec.name == map_name)
-            for key, program_name in entries.items():
-                target[key] = programs[program_name].number
-        return LoadedObject(self, parsed, {made.spec.name: made for made in maps}, programs)
+            target = by_name[map_name]
+            for key, entry in entries.items():
+                target[key] = by_name[entry] if target.spec.inner else programs[entry].number
+        return LoadedObject(self, parsed, by_name, programs)
 
     def take(self, loaded: LoadedProgram) -> Program:
         """Make a program ready; it stays ready."""

@@ -42,8 +42,8 @@ DECIDES_ALONE = frozenset({RouteType.BLACKHOLE, RouteType.UNREACHABLE, RouteType
 class Route:
     """One route. `ifindex` is 0 for types that need none; `gateway` and `source` are packed addresses, empty for none.
 
-    `mtu_lock` is the route's own MTU (`mtu lock` in iproute2), 0 for the interface's; an `encap` route is one with a
-    lightweight tunnel.
+    `mtu_lock` is the route's own MTU (`mtu lock` in iproute2), 0 for the interface's; `encap` the bytes of header that
+    a lightweight tunnel adds, None without one.
     """
 
     network: Network
@@ -55,7 +55,7 @@ class Route:
     source: bytes = b""
     tos: int = 0
     mtu_lock: int = 0
-    encap: bool = False
+    encap: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

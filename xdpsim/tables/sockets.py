@@ -2,8 +2,8 @@
 
 A socket's native record has the layout of struct bpf_sock, whose offsets programs use on the pointers that
 bpf_sk_lookup_tcp and its relatives give; struct bpf_tcp_sock and the kernel's own structs (for bpf_skc_to_*) are made
-when they are asked for. Follows __inet_lookup_skb's relatives in net/ipv4/inet_hashtables.c, net/ipv6/inet6_hashtables.c
-and net/ipv4/udp.c. Groups of SO_REUSEPORT sockets are not modelled: of equals the one declared last answers.
+when they are asked for. Follows __inet_lookup and its relatives in net/ipv4/inet_hashtables.c, net/ipv4/udp.c and their
+twins in net/ipv6. Groups of SO_REUSEPORT sockets are not modelled: of equals the one declared last answers.
 """
 
 from __future__ import annotations
@@ -84,15 +84,23 @@ class Socket:
     state: TcpState
     ifindex: int
     v6only: bool
-    mss: int
+    is_flooded: bool
+    """A listener whose queue is full, so that it answers with SYN cookies."""
     record: Record
     tcp: Mapping[str, int] = field(default_factory=dict)
     views: dict[str, Record] = field(default_factory=dict)
+    overflowed_at: int | None = None
+    """The tick of the last SYN cookie that was made for it."""
 
     @property
     def is_full(self) -> bool:
         """Whether it is a full socket: neither waiting to die nor a request to a listener (sk_fullsock)."""
         return self.state not in (TcpState.TIME_WAIT, TcpState.NEW_SYN_RECV)
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether it is a socket of IPv6 that talks IPv4: only packets of the latter belong to it."""
+        return isinstance(self.local[0], IPv6Address) and self.local[0].ipv4_mapped is not None
 
     def local_as(self, version: int) -> IpAddress | None:
         """The local address to packets of that IP version; None when it takes none of them."""
@@ -124,7 +132,7 @@ class Sockets:
         mark: int,
         priority: int,
         rx_queue: int,
-        mss: int,
+        flooded: bool,
         tcp: Mapping[str, int],
     ) -> Socket:
         """Declare a socket; InputError for words that do not exist or do not fit together."""
@@ -139,7 +147,7 @@ class Sockets:
         family = AF_INET if local[0].version == 4 else AF_INET6
         record = self._pool("socket", BPF_SOCK.size).new(label)
         known = _state_of(number, state, remote, label)
-        made = Socket(number, family, local, remote, known, ifindex, v6only, mss, record, dict(tcp))
+        made = Socket(number, family, local, remote, known, ifindex, v6only, flooded, record, dict(tcp))
         _fill(made, mark, priority, rx_queue)
         self._ports.setdefault((number, local[1]), []).insert(0, made)
         self._by_address[record.address] = made
@@ -167,7 +175,7 @@ class Sockets:
         """The connection with these ends, else the best listener, as seen by a packet that came by `ifindex`."""
         same_port = [s for s in self._ports.get((TCP, local[1]), ()) if s.ifindex in (0, ifindex)]
         for socket in same_port:
-            if socket.state is TcpState.LISTEN or socket.remote is None or socket.remote[1] != remote[1]:
+            if socket.remote is None or socket.remote[1] != remote[1] or socket.is_mapped and version == 6:
                 continue
             if socket.local_as(version) == local[0] and socket.remote_as(version) == remote[0]:
                 return socket
@@ -257,13 +265,18 @@ def _fill(socket: Socket, mark: int, priority: int, rx_queue: int) -> None:
     for side, end in ends:
         if end is None:
             continue
-        mapped = end[0] if isinstance(end[0], IPv4Address) else end[0].ipv4_mapped
-        if mapped is not None:
-            record.write_bytes(BPF_SOCK.offset(f"{side}_ip4"), mapped.packed)
-        if isinstance(end[0], IPv6Address):
-            record.write_bytes(BPF_SOCK.offset(f"{side}_ip6"), end[0].packed)
+        for version, packed in _forms(end[0]).items():
+            record.write_bytes(BPF_SOCK.offset(f"{side}_ip{version}"), packed)
     if socket.remote is not None:
         record.write_bytes(BPF_SOCK.offset("dst_port"), socket.remote[1].to_bytes(2, "big"))
+
+
+def _forms(address: IpAddress) -> dict[int, bytes]:
+    """An address by IP version. What the other version's members hold is the kernel's own affair; here it is zero."""
+    forms = {address.version: address.packed}
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        forms[4] = address.ipv4_mapped.packed
+    return forms
 
 
 def _fill_kernel(record: Record, socket: Socket, struct_name: str) -> None:

@@ -64,7 +64,8 @@ def _addresses6(interface: Interface) -> list[IPv6Interface]:
     own = [address for address in interface.addresses if isinstance(address, IPv6Interface)]
     if interface.is_loopback and interface.is_up:
         own.insert(0, IPv6Interface("::1/128"))
-    return sorted(reversed(own), key=lambda address: -_scope(address.ip))
+    newest_first = own[::-1]
+    return sorted(newest_first, key=lambda address: -_scope(address.ip))
 
 
 def _score(address: IPv6Interface, target: IPv6Address, is_outgoing: bool) -> tuple[int, ...]:

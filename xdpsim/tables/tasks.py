@@ -175,6 +175,4 @@ class Tasks:
         }
         for path, value in members.items():
             record.set("task_struct", path, value)
-        return Task(
-            comm, pid, tgid, uid, gid, cgroup, classid, pid_namespace, is_kernel_thread, record, registers
-        )
+        return Task(comm, pid, tgid, uid, gid, cgroup, classid, pid_namespace, is_kernel_thread, record, registers)

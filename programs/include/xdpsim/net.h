@@ -11,6 +11,7 @@
 #define ETH_ALEN 6
 #define ETH_P_IP 0x0800
 #define ETH_P_ARP 0x0806
+#define ETH_P_TEB 0x6558
 #define ETH_P_8021Q 0x8100
 #define ETH_P_IPV6 0x86dd
 #define ETH_P_8021AD 0x88a8
@@ -22,8 +23,11 @@
 #define IPPROTO_UDP 17
 #define IPPROTO_ROUTING 43
 #define IPPROTO_FRAGMENT 44
+#define IPPROTO_GRE 47
+#define IPPROTO_ESP 50
 #define IPPROTO_AH 51
 #define IPPROTO_ICMPV6 58
+#define IPPROTO_NONE 59
 #define IPPROTO_DSTOPTS 60
 
 /* IEEE 802.3 */
@@ -146,6 +150,23 @@ struct tcphdr {
 	__be16 urg_ptr;
 };
 
+/* RFC 9293 section 3.1, RFC 7323, RFC 2018, RFC 2385: kinds of TCP options. */
+#define TCPOPT_EOL 0
+#define TCPOPT_NOP 1
+#define TCPOPT_MSS 2
+#define TCPOPT_WINDOW 3
+#define TCPOPT_SACK_PERM 4
+#define TCPOPT_SACK 5
+#define TCPOPT_TIMESTAMP 8
+#define TCPOPT_MD5SIG 19
+#define TCPOLEN_MSS 4
+
+/* RFC 791 section 3.1: kinds of IPv4 options. */
+#define IPOPT_END 0
+#define IPOPT_NOOP 1
+#define IPOPT_LSRR 131
+#define IPOPT_SSRR 137
+
 /* RFC 768 */
 struct udphdr {
 	__be16 source;
@@ -184,5 +205,44 @@ struct dnshdr {
 	__be16 arcount;
 };
 #define DNS_RESPONSE 0x8000
+
+/* RFC 2784, RFC 2890: four bytes, then checksum, key and sequence number (four bytes each) as the flags say. */
+struct gre_base_hdr {
+	__be16 flags;
+	__be16 protocol;
+};
+#define GRE_CSUM 0x8000
+#define GRE_ROUTING 0x4000
+#define GRE_KEY 0x2000
+#define GRE_SEQ 0x1000
+#define GRE_VERSION 0x0007
+
+/* RFC 3550 section 5.1, then cc contributors of four bytes each. */
+struct rtphdr {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	__u8 cc : 4;
+	__u8 extension : 1;
+	__u8 padding : 1;
+	__u8 version : 2;
+	__u8 type : 7;
+	__u8 marker : 1;
+#else
+	__u8 version : 2;
+	__u8 padding : 1;
+	__u8 extension : 1;
+	__u8 cc : 4;
+	__u8 marker : 1;
+	__u8 type : 7;
+#endif
+	__be16 sequence;
+	__be32 timestamp;
+	__be32 ssrc;
+};
+
+/* RFC 3550 section 5.3.1: length counts words of four bytes behind this one. */
+struct rtp_ext_hdr {
+	__be16 profile;
+	__be16 length;
+};
 
 #endif

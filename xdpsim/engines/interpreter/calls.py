@@ -6,15 +6,15 @@ from collections.abc import Callable
 from functools import partial
 
 from xdpsim.bits import M64
+from xdpsim.engines.exceptions import exception_callback
 from xdpsim.engines.fault import FaultKind
 from xdpsim.engines.interpreter.cpu import TO_HELPER, CallFrame, Cpu, Finished, Op, Returned, Switched
-from xdpsim.engines.limits import MAX_TAIL_CALLS
 from xdpsim.helpers.checks import check_arguments, kinds_of
 from xdpsim.helpers.map_ops import program_at
 from xdpsim.helpers.rows import BadArgument, Helper
 from xdpsim.isa.insn import Insn
 from xdpsim.memory.native import NativeFunction
-from xdpsim.memory.structs import CALL_FRAMES
+from xdpsim.memory.structs import CALL_FRAMES, MAX_TAIL_CALLS
 
 
 def call_local(cpu: Cpu, insn: Insn, slot: int) -> Op:
@@ -22,10 +22,10 @@ def call_local(cpu: Cpu, insn: Insn, slot: int) -> Op:
     regs, frames, target, following = cpu.regs, cpu.frames, cpu.target(slot, insn.imm), slot + 1
 
     def run() -> int:
-        if len(frames) + 1 >= CALL_FRAMES:
+        if len(frames) - cpu.base + 1 >= CALL_FRAMES:
             raise cpu.fault(FaultKind.CALL_DEPTH, slot)
         assert cpu.program is not None
-        frames.append(CallFrame(cpu.program, following, regs[1:11]))
+        frames.append(CallFrame(cpu.program, following, regs[1:11], cpu.base))
         cpu.clear_registers()
         cpu.open_stack_frame()
         return target
@@ -33,8 +33,8 @@ def call_local(cpu: Cpu, insn: Insn, slot: int) -> Op:
     return run
 
 
-def exit_(cpu: Cpu, insn: Insn, slot: int) -> Op:
-    """Return to the caller, or end the program."""
+def returning(cpu: Cpu) -> Op:
+    """What an exit does."""
     regs, frames = cpu.regs, cpu.frames
 
     def run() -> int:
@@ -43,6 +43,7 @@ def exit_(cpu: Cpu, insn: Insn, slot: int) -> Op:
         frame = frames.pop()
         cpu.close_stack_frame()
         regs[1:11] = frame.saved
+        cpu.base = frame.base
         if frame.slot == TO_HELPER:
             cpu.program = frame.program
             raise Returned
@@ -51,6 +52,11 @@ def exit_(cpu: Cpu, insn: Insn, slot: int) -> Op:
         return frame.slot
 
     return run
+
+
+def exit_(cpu: Cpu, insn: Insn, slot: int) -> Op:
+    """Return to the caller, or end the program."""
+    return returning(cpu)
 
 
 def call_helper(cpu: Cpu, row: Helper, slot: int) -> Op:
@@ -89,6 +95,7 @@ def tail_call(cpu: Cpu, row: Helper, slot: int) -> Op:
             regs[0] = 0
             return following
         state.tail_calls += 1
+        cpu.base = len(cpu.frames)
         cpu.clear_registers(arguments=True)
         regs[1] = cpu.context_address
         cpu.open_stack_frame()
@@ -98,13 +105,22 @@ def tail_call(cpu: Cpu, row: Helper, slot: int) -> Op:
 
 
 def throw(cpu: Cpu, row: Helper, slot: int) -> Op:
-    """bpf_throw: leave all functions at once; the program returns the cookie."""
+    """bpf_throw: leave all functions of the program at once; its result is the cookie, or what it is made of it."""
     regs, frames = cpu.regs, cpu.frames
+    caught_at: list[int | None] = []
+    leave = returning(cpu)
 
     def run() -> int:
+        program = cpu.program
+        assert program is not None
+        if not caught_at:
+            caught_at.append(exception_callback(program.program))
+        del frames[cpu.base :]
+        cpu.open_stack_frame()
+        if caught_at[0] is not None:
+            return caught_at[0]
         regs[0] = regs[1]
-        frames.clear()
-        raise Finished
+        return leave()
 
     return run
 

@@ -14,7 +14,7 @@ from xdpsim.engines.fault import FaultKind, record_fault
 from xdpsim.engines.resolve import jump_target
 from xdpsim.helpers.machine import Machine
 from xdpsim.memory.space import Piece
-from xdpsim.memory.structs import CALL_FRAMES, RUN_STATE, STACK_FRAME_BYTES, XDP_BUFF
+from xdpsim.memory.structs import RUN_STATE, STACK_BYTES, STACK_FRAME_BYTES, XDP_BUFF
 
 if TYPE_CHECKING:
     from xdpsim.engines.interpreter.engine import InterpretedProgram
@@ -54,6 +54,7 @@ class CallFrame:
     slot: int
     """Where the caller goes on, or TO_HELPER."""
     saved: list[int]
+    base: int
 
 
 class Cpu:
@@ -66,10 +67,12 @@ class Cpu:
         self.program: InterpretedProgram | None = None
         self.may_goto: dict[tuple[int, int], int] = {}
         self.loading_length = 0
+        self.base = 0
+        """How many frames lie below the running program's main function: a tail call leaves only the frame it is in."""
         self.insns = 0
         state = machine.run_state
-        self.stack_top = state.address + RUN_STATE.offset("stack") + STACK_FRAME_BYTES * CALL_FRAMES
-        self.stack_at = RUN_STATE.offset("stack") + STACK_FRAME_BYTES * CALL_FRAMES
+        self.stack_at = RUN_STATE.offset("stack") + STACK_BYTES
+        self.stack_top = state.address + self.stack_at
         self.context_address = state.context
         self.space = machine.space
         stack_base = self.stack_top - self.stack_at
@@ -89,6 +92,7 @@ class Cpu:
     def enter(self, program: InterpretedProgram) -> None:
         """Start a program's main function on an empty stack, r1 at the context."""
         self.frames.clear()
+        self.base = 0
         self.may_goto.clear()
         self.program = program
         self.regs[:] = [0] * 11

@@ -87,10 +87,10 @@ class InterpreterEngine:
         cpu, place = self.cpu, function_of(function)
         if place is None or (program := self.machine.runner(place[0])) is None:
             raise cpu.fault(FaultKind.STRAY, 0, function)
-        if len(cpu.frames) + 1 >= CALL_FRAMES:
+        if len(cpu.frames) - cpu.base + 1 >= CALL_FRAMES:
             raise cpu.fault(FaultKind.CALL_DEPTH, place[1])
         assert cpu.program is not None
-        cpu.frames.append(CallFrame(cpu.program, TO_HELPER, cpu.regs[1:11]))
+        cpu.frames.append(CallFrame(cpu.program, TO_HELPER, cpu.regs[1:11], cpu.base))
         cpu.program = program
         cpu.clear_registers(arguments=True)
         cpu.open_stack_frame()

@@ -8,7 +8,7 @@ from xdpsim.engines.resolve import callee_row
 from xdpsim.helpers.checks import kinds_of
 from xdpsim.isa.insn import Insn
 from xdpsim.memory.native import NativeFunction
-from xdpsim.memory.structs import RUN_STATE, STACK_FRAME_BYTES
+from xdpsim.memory.structs import CALL_FRAMES, RUN_STATE, STACK_BYTES, STACK_FRAME_BYTES
 from xdpsim.verifier.cfg import STRAY, call_target
 
 
@@ -50,7 +50,8 @@ def call_local(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
         return False
     f.pay(slot)  # calls without a loop can still take for ever: seven levels of a hundred calls each
     top = f.value("load i64, ptr %stack_low")
-    lowest = f.value(f"add i64 %rs, {RUN_STATE.offset('stack') + STACK_FRAME_BYTES}")
+    end = RUN_STATE.offset("stack") + STACK_BYTES
+    lowest = f.value(f"add i64 %rs, {end - STACK_FRAME_BYTES * (CALL_FRAMES - 1)}")
     f.fault_unless(f.value(f"icmp uge i64 {top}, {lowest}"), FaultKind.CALL_DEPTH, slot)
     arguments = "".join(f", i64 {f.register(number)}" for number in range(1, 6))
     result = f.value(f"call i64 @{function_symbol(target)}(ptr %state{arguments}, i64 {top})")

@@ -7,7 +7,7 @@ from xdpsim.engines.jit.access import context_loader
 from xdpsim.engines.jit.emit import EMIT_FAMILY
 from xdpsim.engines.jit.function import FAULT_CODE, FunctionEmitter, Setting, function_symbol, loader_symbol
 from xdpsim.engines.protocol import LoadedProgram
-from xdpsim.memory.structs import CALL_FRAMES, FAULT, RUN_STATE, STACK_FRAME_BYTES
+from xdpsim.memory.structs import FAULT, RUN_STATE, STACK_BYTES
 from xdpsim.verifier.cfg import functions
 from xdpsim.verifier.facts import find_facts
 
@@ -73,7 +73,7 @@ class Module:
         bodies += [context_loader(loader_symbol(*kind), setting.context, attach_type, *kind) for kind in loads]
         bodies.append(_record_fault(program.number))
         loop = _RUN_BATCH.format(
-            stack_top=RUN_STATE.offset("stack") + STACK_FRAME_BYTES * CALL_FRAMES,
+            stack_top=RUN_STATE.offset("stack") + STACK_BYTES,
             context=setting.context.offset,
             budget_at=RUN_STATE.offset("budget"),
             fault_code=FAULT_CODE,

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xdpsim.engines.kernel.functions import with_functions
-from xdpsim.engines.kernel.instrument import Instrumented, bind_maps, instrument, maps_used
+from xdpsim.engines.kernel.instrument import STAND_INS, Instrumented, bind_maps, instrument, maps_used
 from xdpsim.engines.kernel.kfuncs import bind_kfuncs
 from xdpsim.engines.kernel.mirror import COPIED_TYPES, TARGET_TYPES, Mirror, make_mirror
 from xdpsim.engines.kernel.network import shared_network
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from xdpsim.maps.map import Map
 
 RUNNABLE_TYPES = frozenset({"XDP", *SKB_TYPES}) - {"FLOW_DISSECTOR", "SK_SKB"}
+ADDED_NAMES = [name for name, _ in STAND_INS.values()]
 _U32 = struct.Struct("=I")
 
 
@@ -124,12 +125,16 @@ class KernelEngine:
         return first + bytes(len(value) - len(first))
 
     def _types_of(self, btf: Btf | None) -> Fd | None:
-        """The kernel's handle of type information; None where it takes it as little as libbpf insists on it."""
+        """The kernel's handle of type information; None where it takes it as little as libbpf insists on it.
+
+        It has the functions that copies of programs call besides: maps, programs and copies must share one handle, for
+        Linux takes no object of one handle's type as one of another's.
+        """
         if btf is None:
             return None
         if id(btf) not in self._types:
             try:
-                held: Fd | None = load_btf(btf.raw)
+                held: Fd | None = load_btf(with_functions(btf, ADDED_NAMES)[0])
             except BpfError:
                 held = None
             self._types[id(btf)] = (btf, held)
@@ -151,15 +156,14 @@ class KernelEngine:
     def _load_copy(self, program: LoadedProgram, code: bytes, copy: Instrumented, types: Fd | None) -> Fd:
         """Load the instrumented copy, without line numbers: the kernel wants them for all functions or none."""
         spec = program.spec
-        btf: Fd | None = None
         func_info: tuple[tuple[int, int], ...] = ()
         if types and program.btf:
-            raw, ids = with_functions(program.btf, [name for name, _ in copy.added])
-            btf = load_btf(raw)
-            func_info = (*spec.func_info, *((slot, number) for (_, slot), number in zip(copy.added, ids, strict=True)))
+            _, ids = with_functions(program.btf, ADDED_NAMES)
+            added = ((slot, ids[ADDED_NAMES.index(name)]) for name, slot in copy.added)
+            func_info = (*spec.func_info, *added)
         definition = self._definition(spec, code, None)
         try:
-            return load_program(replace(definition, btf=btf, func_info=func_info))
+            return load_program(replace(definition, btf=types, func_info=func_info))
         except Rejected as refused:
             text = f"{spec.name}: Linux takes the program but not the copy that runs on the virtual clock"
             raise Unsupported(text, hint=refused.message) from refused

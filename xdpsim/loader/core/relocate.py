@@ -38,13 +38,18 @@ class Answer:
 
 @dataclass
 class Relocator:
-    """Answers relocations; equal questions are answered once. `target` is read when the first one comes."""
+    """Answers relocations; equal questions are answered once. `prepare` before the first one."""
 
     btf: Btf
     target: Callable[[], Target]
     used: Target | None = None
     _answers: dict[tuple[int, str, int], Answer] = field(default_factory=dict)
     _narrowed: dict[int, tuple[int, ...]] = field(default_factory=dict)
+
+    def prepare(self) -> None:
+        """Read the target; InputError when it cannot be read, which is no relocation's fault."""
+        if self.used is None:
+            self.used = self.target()
 
     def answer(self, relo: CoreRelo) -> Answer:
         """The values of a relocation; InputError when the object's own types do not fit it, or it is ambiguous."""
@@ -61,8 +66,6 @@ class Relocator:
         row = self.btf.get(local.root)
         if not row.name:
             raise InputError(f"{about}: the type has no name to be found by")
-        if self.used is None:
-            self.used = self.target()
         mine = value_of(local, local.kind)
         assert mine is not None
         gap = self._gap(local, about)
@@ -70,6 +73,7 @@ class Relocator:
             return Answer(about, mine, mine, gap)
         found = self._match(local, about)
         theirs = value_of(found, local.kind)
+        assert self.used is not None
         if theirs is None:
             return Answer(about, mine, mine, f"poisoned CO-RE relocation of {about}: not in {self.used.name}")
         return Answer(about, mine, theirs)
@@ -113,6 +117,8 @@ class Patched:
 def relocate(code: list[Insn | None], rows: Sequence[tuple[int, CoreRelo]], relocator: Relocator) -> Patched:
     """Change `code` by the relocations (slot, record) of it."""
     done = Patched()
+    if rows:
+        relocator.prepare()
     for slot, relo in rows:
         try:
             answer = relocator.answer(relo)

@@ -1,0 +1,54 @@
+"""What `xdpsim inspect`, `map` and `trace` were asked to do, as plain values; `module` names who does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A command with its options: `module` has a function `run` that takes them and returns the exit code."""
+
+    module: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class InspectOptions(Asked):
+    """`xdpsim inspect`."""
+
+    module = "xdpsim.cli.inspect"
+    object: str
+    disasm: bool = False
+    source: bool = False
+    btf: bool = False
+    dot: str = ""
+    json: bool = False
+
+
+@dataclass(frozen=True)
+class MapOptions(Asked):
+    """`xdpsim map`; `words` is what stands behind the map's name: `key ..`, `value ..`, a flag."""
+
+    module = "xdpsim.cli.map"
+    action: str
+    place: str
+    name: str
+    words: tuple[str, ...] = ()
+    object: str = ""
+    json: bool = False
+
+
+@dataclass(frozen=True)
+class TraceOptions(Asked):
+    """`xdpsim trace`."""
+
+    module = "xdpsim.cli.trace"
+    object: str
+    read: str
+    number: int
+    program: str = ""
+    maps: tuple[str, ...] = ()
+    seed: int = 0
+    l2: str = ""
+    json: bool = False

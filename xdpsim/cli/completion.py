@@ -1,0 +1,44 @@
+"""What the shell may complete: programs of the object on the line, maps of the saved state on it.
+
+A file that cannot be read completes to nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+from xdpsim.errors import XdpsimError
+
+
+class _Line(Protocol):
+    """The parser's context: what was typed so far, by parameter; `args` holds it where the parser gave up."""
+
+    @property
+    def params(self) -> Mapping[str, object]: ...
+
+    @property
+    def args(self) -> Sequence[str]: ...
+
+
+def program_names(ctx: _Line, incomplete: str) -> list[str]:
+    """Programs of OBJ."""
+    path = ctx.params.get("obj") or next(iter(ctx.args), None)
+    if not path:
+        return []
+    try:
+        data = Path(str(path)).read_bytes()
+        names = import_module("xdpsim.loader.load").load_object(data, str(path)).programs
+    except (OSError, XdpsimError):
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def map_names(ctx: _Line, incomplete: str) -> list[str]:
+    """Maps of a directory of saved maps."""
+    place = ctx.params.get("place")
+    if not place or not Path(str(place)).is_dir():
+        return []
+    return sorted(path.stem for path in Path(str(place)).glob("*.json") if path.stem.startswith(incomplete))
