@@ -1,7 +1,7 @@
 """Measures xdpsim against native C and the running kernel, all in one run, and prints a table: `python -m bench`.
 
-Figures are the best of a few attempts and hold for this machine at this moment; ratios are what to compare. Nothing here
-asserts a time. See bench/README.md for what each row is.
+Figures are the best of a few attempts and hold for this machine at this moment; ratios are what to compare. Nothing
+here asserts a time. See bench/README.md for what each row is.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ def table(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) ->
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     print(f"\n{title}")
     for line in lines:
-        print("  " + "  ".join(cell.rjust(width) if at else cell.ljust(width) for at, (cell, width) in enumerate(zip(line, widths, strict=True))))
+        print(
+            "  "
+            + "  ".join(
+                cell.rjust(width) if at else cell.ljust(width)
+                for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+            )
+        )
 
 
 def number(value: float | None, digits: int = 1) -> str:
@@ -68,7 +74,16 @@ def main() -> None:
     compiled = ((name, str(slots), number(ms)) for name in BUNDLED for slots, ms in [measure.compile_ms(name)])
     table("jit compile time, milliseconds of CPU", ("program", "slots", "ms"), compiled)
     bare, imported = measure.process_ms("-c", "pass"), measure.process_ms("-c", "import xdpsim")
-    demo = ("-m", "xdpsim", "run", "programs/firewall.o", "-r", "pcaps/mixed.pcap", "--maps", "programs/presets/firewall.json")
+    demo = (
+        "-m",
+        "xdpsim",
+        "run",
+        "programs/firewall.o",
+        "-r",
+        "pcaps/mixed.pcap",
+        "--maps",
+        "programs/presets/firewall.json",
+    )
     rows = (("python -c pass", number(bare), _ABSENT), ("import xdpsim", number(imported), number(imported - bare)),
             ("xdpsim run on the demo", number(measure.process_ms(*demo)), _ABSENT))  # fmt: skip
     table("whole processes, milliseconds", ("process", "ms", "above bare"), rows)

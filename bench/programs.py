@@ -49,8 +49,15 @@ r4 = r2; r4 += 34; if r4 > r3 goto out
 r5 = *(u16 *)(r2 +12); if r5 != 8 goto out
 r5 = *(u32 *)(r2 +26)
 """
-ACL = _ADDRESS + "*(u32 *)(r10 -4) = r5; r2 = r10; r2 += -4; r1 = map[0]; call 1; r1 = r0; r0 = 2; if r1 == 0 goto out; r0 = 1; out: exit"
-LPM = _ADDRESS + "*(u32 *)(r10 -4) = r5; *(u32 *)(r10 -8) = 32; r2 = r10; r2 += -8; r1 = map[0]; call 1; r1 = r0; r0 = 2; if r1 == 0 goto out; r0 = 1; out: exit"
+ACL = (
+    _ADDRESS + "*(u32 *)(r10 -4) = r5; r2 = r10; r2 += -4; r1 = map[0]; call 1; r1 = r0; r0 = 2; if r1 == 0 goto out; "
+    "r0 = 1; out: exit"
+)
+LPM = (
+    _ADDRESS
+    + "*(u32 *)(r10 -4) = r5; *(u32 *)(r10 -8) = 32; r2 = r10; r2 += -8; r1 = map[0]; call 1; r1 = r0; r0 = 2; "
+    "if r1 == 0 goto out; r0 = 1; out: exit"
+)
 MIX = """
 r6 = *(u32 *)(r1 +0)
 r8 = 400
@@ -87,10 +94,16 @@ class Task:
     open: Callable[[Sim], tuple[Program, LoadedObject | None]]
 
 
-def _small(asm: str, kind: str = "", keys: Callable[[], Iterable[bytes]] | None = None, key_size: int = 4) -> Callable[[Sim], tuple[Program, None]]:
+def _small(
+    asm: str, kind: str = "", keys: Callable[[], Iterable[bytes]] | None = None, key_size: int = 4
+) -> Callable[[Sim], tuple[Program, None]]:
     def make(sim: Sim) -> tuple[Program, None]:
         flags = 1 if kind == "LPM_TRIE" else 0
-        maps = [{"type": kind, "key_size": key_size, "value_size": 8, "max_entries": ENTRIES, "flags": flags}] if kind else []
+        maps = (
+            [{"type": kind, "key_size": key_size, "value_size": 8, "max_entries": ENTRIES, "flags": flags}]
+            if kind
+            else []
+        )
         program = sim.load_insns(asm, "XDP", maps=maps)
         for key in keys() if keys else ():
             sim.machine.programs[-1].maps[0].update_bytes(key, bytes(8), 0)

@@ -126,7 +126,7 @@ static __always_inline struct cursor *resume(void)
 	return bpf_map_lookup_elem(&scratch, &first);
 }
 
-/* The next `bytes` bytes of the packet, and past them; NULL when there are not as many. */
+/* The next `bytes` bytes of the packet, and past them; NULL when there are not as many, or too many before them. */
 static __always_inline void *take(struct xdp_md *ctx, struct cursor *cursor, __u32 bytes)
 {
 	void *end = (void *)(long)ctx->data_end;

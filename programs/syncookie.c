@@ -59,27 +59,13 @@ struct {
 	__type(value, __u64);
 } fates SEC(".maps");
 
-/* The MSS option as it goes out. */
-struct mss_option {
+/* What the TCP header of an answer is: the fixed part and an MSS option. */
+struct answer {
+	struct tcphdr tcp;
 	__u8 kind;
 	__u8 length;
 	__be16 mss;
 };
-
-/* A SYN with IPv4, or IPv6, in front; its TCP header has room for all options. */
-struct headers4 {
-	struct ethhdr eth;
-	struct iphdr ip;
-	struct tcphdr tcp;
-	struct mss_option mss;
-} __packed;
-
-struct headers6 {
-	struct ethhdr eth;
-	struct ipv6hdr ip;
-	struct tcphdr tcp;
-	struct mss_option mss;
-} __packed;
 
 static __noinline int decide(enum fate fate)
 {
@@ -116,90 +102,92 @@ static __always_inline void turn_round(struct ethhdr *eth)
 	memcpy(eth->h_source, old.h_dest, ETH_ALEN);
 }
 
-/* SYN to SYN-ACK; leaves the checksum zero. */
-static __always_inline void answer(struct tcphdr *tcp, struct mss_option *option, __s64 cookie)
+/* SYN to SYN-ACK; `addresses` are those of the IP header in front. */
+static __always_inline void acknowledge(struct answer *answer, __s64 cookie, void *addresses, __u32 addresses_size)
 {
+	struct tcphdr *tcp = &answer->tcp;
 	__be16 source = tcp->source;
+	__u64 sum;
 
 	tcp->source = tcp->dest;
 	tcp->dest = source;
 	tcp->ack_seq = bpf_htonl(bpf_ntohl(tcp->seq) + 1);
 	tcp->seq = bpf_htonl((__u32)cookie);
-	((__u8 *)tcp)[12] = (sizeof(*tcp) + sizeof(*option)) / 4 << 4;
+	((__u8 *)tcp)[12] = sizeof(*answer) / 4 << 4;
 	((__u8 *)tcp)[13] = 0x12; /* SYN, ACK */
 	tcp->window = bpf_htons(ANSWER_WINDOW);
 	tcp->check = 0;
 	tcp->urg_ptr = 0;
-	option->kind = TCPOPT_MSS;
-	option->length = TCPOLEN_MSS;
-	option->mss = bpf_htons(cookie >> 32);
+	answer->kind = TCPOPT_MSS;
+	answer->length = TCPOLEN_MSS;
+	answer->mss = bpf_htons(cookie >> 32);
+	sum = (__u32)bpf_csum_diff(NULL, 0, addresses, addresses_size, 0);
+	sum = (__u32)bpf_csum_diff(NULL, 0, (void *)answer, sizeof(*answer), sum);
+	tcp->check = csum_fold(sum + bpf_htons(sizeof(*answer)) + bpf_htons(IPPROTO_TCP));
 }
 
 static __always_inline enum fate answer4(struct xdp_md *ctx, __u32 tcp_bytes)
 {
-	struct headers4 *head;
-	__be32 addr, length;
-	__u64 sum;
+	struct ethhdr *eth;
+	struct iphdr *ip;
+	struct answer *tcp;
+	__be32 addr;
 	__s64 cookie;
 
 	/* The kernel reads all options, so the packet must have room for as many as there may be. */
-	if (!resize(ctx, sizeof(struct ethhdr) + sizeof(struct iphdr) + MAX_TCP_HEADER))
+	if (!resize(ctx, sizeof(*eth) + sizeof(*ip) + MAX_TCP_HEADER))
 		return FATE_NO_ROOM;
-	head = (void *)(long)ctx->data;
-	if ((void *)&head->tcp + MAX_TCP_HEADER > (void *)(long)ctx->data_end)
+	eth = (void *)(long)ctx->data;
+	ip = (void *)(eth + 1);
+	tcp = (void *)(ip + 1);
+	if ((void *)tcp + MAX_TCP_HEADER > (void *)(long)ctx->data_end)
 		return FATE_NO_ROOM;
-	cookie = bpf_tcp_raw_gen_syncookie_ipv4(&head->ip, &head->tcp, tcp_bytes);
+	cookie = bpf_tcp_raw_gen_syncookie_ipv4(ip, &tcp->tcp, tcp_bytes);
 	if (cookie < 0)
 		return FATE_NO_COOKIE;
-	turn_round(&head->eth);
-	addr = head->ip.saddr;
-	head->ip.saddr = head->ip.daddr;
-	head->ip.daddr = addr;
-	head->ip.tos = 0;
-	head->ip.tot_len = bpf_htons(sizeof(*head) - sizeof(head->eth));
-	head->ip.id = 0;
-	head->ip.frag_off = bpf_htons(IP_DF);
-	head->ip.ttl = ANSWER_TTL;
-	head->ip.check = 0;
-	head->ip.check = csum_replace(0xffff, NULL, 0, &head->ip, sizeof(head->ip));
-	answer(&head->tcp, &head->mss, cookie);
-	sum = (__u32)bpf_csum_diff(NULL, 0, (void *)&head->ip.saddr, 2 * sizeof(addr), 0);
-	sum = (__u32)bpf_csum_diff(NULL, 0, (void *)&head->tcp, sizeof(head->tcp) + sizeof(head->mss), sum);
-	length = sizeof(head->tcp) + sizeof(head->mss);
-	head->tcp.check = csum_fold(sum + bpf_htons(length) + bpf_htons(IPPROTO_TCP));
-	return resize(ctx, sizeof(*head)) ? FATE_ANSWERED : FATE_NO_ROOM;
+	turn_round(eth);
+	addr = ip->saddr;
+	ip->saddr = ip->daddr;
+	ip->daddr = addr;
+	ip->tos = 0;
+	ip->tot_len = bpf_htons(sizeof(*ip) + sizeof(*tcp));
+	ip->id = 0;
+	ip->frag_off = bpf_htons(IP_DF);
+	ip->ttl = ANSWER_TTL;
+	ip->check = 0;
+	ip->check = csum_replace(0xffff, NULL, 0, ip, sizeof(*ip));
+	acknowledge(tcp, cookie, &ip->saddr, 2 * sizeof(addr));
+	return resize(ctx, sizeof(*eth) + sizeof(*ip) + sizeof(*tcp)) ? FATE_ANSWERED : FATE_NO_ROOM;
 }
 
 static __always_inline enum fate answer6(struct xdp_md *ctx, __u32 tcp_bytes)
 {
-	struct headers6 *head;
+	struct ethhdr *eth;
+	struct ipv6hdr *ip6;
+	struct answer *tcp;
 	struct in6_addr addr;
-	__u32 length;
-	__u64 sum;
 	__s64 cookie;
 
-	if (!resize(ctx, sizeof(struct ethhdr) + sizeof(struct ipv6hdr) + MAX_TCP_HEADER))
+	if (!resize(ctx, sizeof(*eth) + sizeof(*ip6) + MAX_TCP_HEADER))
 		return FATE_NO_ROOM;
-	head = (void *)(long)ctx->data;
-	if ((void *)&head->tcp + MAX_TCP_HEADER > (void *)(long)ctx->data_end)
+	eth = (void *)(long)ctx->data;
+	ip6 = (void *)(eth + 1);
+	tcp = (void *)(ip6 + 1);
+	if ((void *)tcp + MAX_TCP_HEADER > (void *)(long)ctx->data_end)
 		return FATE_NO_ROOM;
-	cookie = bpf_tcp_raw_gen_syncookie_ipv6(&head->ip, &head->tcp, tcp_bytes);
+	cookie = bpf_tcp_raw_gen_syncookie_ipv6(ip6, &tcp->tcp, tcp_bytes);
 	if (cookie < 0)
 		return FATE_NO_COOKIE;
-	turn_round(&head->eth);
-	addr = head->ip.saddr;
-	head->ip.saddr = head->ip.daddr;
-	head->ip.daddr = addr;
-	head->ip.priority = 0;
-	memset(head->ip.flow_lbl, 0, sizeof(head->ip.flow_lbl));
-	length = sizeof(head->tcp) + sizeof(head->mss);
-	head->ip.payload_len = bpf_htons(length);
-	head->ip.hop_limit = ANSWER_TTL;
-	answer(&head->tcp, &head->mss, cookie);
-	sum = (__u32)bpf_csum_diff(NULL, 0, (void *)&head->ip.saddr, 2 * sizeof(addr), 0);
-	sum = (__u32)bpf_csum_diff(NULL, 0, (void *)&head->tcp, sizeof(head->tcp) + sizeof(head->mss), sum);
-	head->tcp.check = csum_fold(sum + bpf_htons(length) + bpf_htons(IPPROTO_TCP));
-	return resize(ctx, sizeof(*head)) ? FATE_ANSWERED : FATE_NO_ROOM;
+	turn_round(eth);
+	addr = ip6->saddr;
+	ip6->saddr = ip6->daddr;
+	ip6->daddr = addr;
+	ip6->priority = 0;
+	memset(ip6->flow_lbl, 0, sizeof(ip6->flow_lbl));
+	ip6->payload_len = bpf_htons(sizeof(*tcp));
+	ip6->hop_limit = ANSWER_TTL;
+	acknowledge(tcp, cookie, &ip6->saddr, 2 * sizeof(addr));
+	return resize(ctx, sizeof(*eth) + sizeof(*ip6) + sizeof(*tcp)) ? FATE_ANSWERED : FATE_NO_ROOM;
 }
 
 /* An ACK, or whatever is no SYN: of a known flow, or with the cookie that makes it one. */

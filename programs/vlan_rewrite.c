@@ -22,8 +22,9 @@ enum action {
 	ACTION_POP_ALL = 3, /* the outer tag and the one inside it, if there is one */
 	ACTION_PUSH = 4,
 	ACTION_TRANSLATE = 5, /* the outer tag gets another VLAN id; its priority stays */
-	ACTION_MALFORMED = 6,
-	ACTION_MAX = 7,
+	ACTION_MALFORMED = 6, /* cut before the network header: dropped */
+	ACTION_NO_ROOM = 7, /* no headroom for another tag: dropped */
+	ACTION_MAX = 8,
 };
 
 /* What happens to frames without a rule: ACTION_KEEP or ACTION_DROP. */
@@ -83,7 +84,7 @@ static __noinline int done(enum action action, __u64 bytes, bool sends_back)
 		hits->packets++;
 		hits->bytes += bytes;
 	}
-	if (action == ACTION_DROP || action == ACTION_MALFORMED)
+	if (action == ACTION_DROP || action == ACTION_MALFORMED || action == ACTION_NO_ROOM)
 		return XDP_DROP;
 	return sends_back ? XDP_TX : XDP_PASS;
 }
@@ -122,7 +123,7 @@ static __always_inline enum action push(struct xdp_md *ctx, const struct rule *r
 	struct tagged *frame = resize(ctx, -(int)sizeof(struct vlan_hdr));
 
 	if (!frame)
-		return ACTION_MALFORMED;
+		return ACTION_NO_ROOM;
 	frame->tpid = bpf_htons(rule->tpid ? rule->tpid : ETH_P_8021Q);
 	frame->tag.h_vlan_TCI = bpf_htons(rule->priority << VLAN_PRIO_SHIFT | (rule->vlan & VLAN_VID_MASK));
 	return ACTION_PUSH; /* the encapsulated type stands behind already */

@@ -14,6 +14,8 @@ from tests.cli.test_run import FIELDS, FIREWALL, FRAME, PRESETS, WILD
 from xdpsim.engines.fault import FaultKind
 
 Write = Callable[..., Path]
+COMMANDS = ((), ("run",), ("inspect",), ("trace",), ("map", "update"))
+COMPLETION = {"--install-completion", "--show-completion"}
 PAGES = ("README.md", "docs/getting-started.md", "docs/cli.md")
 
 
@@ -55,6 +57,10 @@ def test_every_json_field_is_documented(xdpsim: Xdpsim, obj: Write, pcap: Write)
     ran = xdpsim("run", obj(xdp=WILD), "-r", pcap(FRAME, b"short"), "--per-packet", "--json")
     shown = {*FIELDS, *ran.lines[0], *ran.lines[1], *ran.json["fault_samples"][0]}
     shown |= set(xdpsim(*FIREWALL, *PRESETS, "--json").json["drops"][0])
+    inspected = xdpsim("inspect", "programs/lb.o", "--btf", "--source", "--json").json
+    shown |= {*inspected, *inspected["programs"][0], *inspected["maps"][0], *inspected["sections"][0]}
+    traced = xdpsim("trace", "programs/lb.o", "-r", "pcaps/mixed.pcap", "--json").lines
+    shown |= {name for line in traced for name in (*line, *(line.get("access") or {}))}
     assert shown <= documented
 
 
@@ -66,11 +72,12 @@ def test_every_kind_of_fault_is_documented() -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_option_is_documented_and_known(xdpsim: Xdpsim, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    known = set(re.findall(r"--[a-z0-9-]+", xdpsim("run", "--help").out)) | {"--version"}
+    helps = [xdpsim(*command, "--help").out for command in COMMANDS]
+    known = set(re.findall(r"--[a-z0-9-]+", "".join(helps))) | {"--elf"}
     named = set(re.findall(r"`(--[a-z0-9-]+)", (ROOT / page).read_text(encoding="utf-8")))
     assert named <= known
     if page == "docs/cli.md":
-        assert known - named <= {"--read", "--program", "--write", "--help", "--version"}
+        assert known - named <= {"--read", "--program", "--number", "--write", "--help", "--version"} | COMPLETION
 
 
 @pytest.mark.parametrize("page", PAGES)

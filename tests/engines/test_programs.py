@@ -130,7 +130,9 @@ def test_the_batch_size_does_not_matter(name: str, engine: str, batch_size: int)
 
 @pytest.mark.golden
 def test_hash_seed_and_directory_do_not_matter(tmp_path: Path) -> None:
-    script = "import json; from tests.engines.test_programs import run_all as r; print(json.dumps(r('ratelimit', 'jit')))"
+    script = (
+        "import json; from tests.engines.test_programs import run_all as r; print(json.dumps(r('ratelimit', 'jit')))"
+    )
     for seed, cwd in (("1", tmp_path), ("77", ROOT)):
         command = [sys.executable, "-c", script]
         done = subprocess.run(command, capture_output=True, check=True, **surrounding(cwd, PYTHONHASHSEED=seed))

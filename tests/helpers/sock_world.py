@@ -15,13 +15,14 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-from tests.support.netns import ip
+from tests.support.netns import ip, sysctl
 from xdpsim.isa.asm import assemble
 from xdpsim.isa.decode import encode_all
 from xdpsim.progtypes.rows import PROG_TYPES
 from xdpsim.sim.sim import Sim
 from xdpsim.sysbpf.programs import ProgramDefinition, load_program
 from xdpsim.sysbpf.testrun import TestRunner
+from xdpsim.tables.kernel_structs import place
 
 SK_LOOKUP_TCP, SK_LOOKUP_UDP, SKC_LOOKUP_TCP = 84, 85, 99
 SOCK_WORDS = 20
@@ -125,7 +126,16 @@ def lookups() -> list[list[Any]]:
                 (other[1], other[2], local, port ^ 64),
             ):
                 rows.append([helper, 12 if version == 4 else 36, here, 0, _tuple(version, source, sport, dest, dport)])
-    for netns, flags in ((here, 1), (0, 0), (5, 0), (0xFFFF_FFFF, 0), (1 << 31, 0), (1 << 32, 0), (here - 1, 0), (here, 1 << 40)):
+    for netns, flags in (
+        (here, 1),
+        (0, 0),
+        (5, 0),
+        (0xFFFF_FFFF, 0),
+        (1 << 31, 0),
+        (1 << 32, 0),
+        (here - 1, 0),
+        (here, 1 << 40),
+    ):
         rows.append([SK_LOOKUP_TCP, 12, netns, flags, _tuple(4, _far(4), 1, "10.0.0.1", 80)])
     for size in (1, 8, 11, 13, 35):
         rows.append([SK_LOOKUP_TCP, size, here, 0, _tuple(4, _far(4), 1, "10.0.0.1", 80)])
@@ -162,7 +172,10 @@ def make_in_linux() -> list[socket.socket]:
     """Open the sockets in the namespace that this process is in; they live as long as the list."""
     ip("link set lo up")
     ip("link add va index 12 type veth peer name pva")
-    ip("link set va up")
+    for name in ("pva", "va"):
+        ip(f"link set {name} addrgenmode none")
+        sysctl(f"ipv6/conf/{name}/accept_dad", 0)
+        ip(f"link set {name} up")
     for address in ADDRESSES:
         ip(f"addr add {address} dev va{' nodad' if ':' in address else ''}")
     held: list[socket.socket] = []
@@ -220,6 +233,64 @@ def _accepted(listeners: list[socket.socket]) -> socket.socket:
             if err.errno not in (errno.EAGAIN, errno.EINVAL, errno.EOPNOTSUPP):
                 raise
     raise AssertionError("no listener has the connection")
+
+
+CASTS = (136, 137, 138, 139, 140, 178, 196)
+"""bpf_skc_to_*: tcp6_sock, tcp_sock, tcp_timewait_sock, tcp_request_sock, udp6_sock, unix_sock, mptcp_sock."""
+_COMMON = {"skc_daddr": 4, "skc_rcv_saddr": 4, "skc_dport": 2, "skc_num": 2, "skc_family": 2, "skc_state": 1}
+CAST_WORDS = 1 + len(_COMMON)
+
+
+def cast_program(lookup: int, size: int, cast: int) -> str:
+    """Finds a socket, has it as one of the kernel's own structs, and reads what all of them begin with."""
+    head, _, _ = program(lookup, size).partition("*(u32 *)(r7 + 72) = 1")
+    words = ""
+    for at, (name, width) in enumerate(_COMMON.items()):
+        words += f"r1 = *(u{width * 8} *)(r0 + {place('sock_common', name).offset}); "
+        words += f"*(u32 *)(r7 + {ANSWER + 4 + 4 * at}) = r1\n"
+    return f"""{head}
+    r9 = r0; r1 = r0; call {cast}
+    if r0 == 0 goto give_back
+    *(u32 *)(r7 + {ANSWER}) = 1
+    {words}
+    give_back: r1 = r9; call 86
+    none: r0 = 2
+    out: exit
+    """
+
+
+def cast_rows() -> list[list[Any]]:
+    """Every conversion of a socket of each kind."""
+    here = (1 << 64) - 1
+    rows: list[list[Any]] = []
+    for made in SOCKETS:
+        version, local, port = _split(made["local"])
+        if "remote" not in made and local in ("0.0.0.0", "::") and port not in (80, 81, 53, 55):
+            continue
+        other = _split(made["remote"]) if "remote" in made else (version, _far(version), 4444)
+        lookup = SK_LOOKUP_UDP if made["protocol"] == "udp" else SKC_LOOKUP_TCP
+        size, tuple_ = 12 if version == 4 else 36, _tuple(version, *other[1:], local, port)
+        rows += [[lookup, size, here, 0, tuple_, cast] for cast in CASTS]
+    return rows
+
+
+def cast_answer(packet: bytes) -> list[int] | None:
+    """What was read, None where the conversion gave NULL."""
+    found, *words = struct.unpack_from(f"<{CAST_WORDS}I", packet, ANSWER)
+    if found and words[4] == socket.AF_INET6:
+        words[:2] = 0, 0
+    return list(words) if found else None
+
+
+def ask_linux_casts(rows: list[list[Any]]) -> list[list[int] | None]:
+    """Runs inside a namespace: the answers to the conversions."""
+    held, answers = make_in_linux(), []
+    for lookup, size, netns, flags, tuple_, cast in rows:
+        code = encode_all(assemble(cast_program(lookup, size, cast)))
+        fd = load_program(ProgramDefinition(type=PROG_TYPES["XDP"].id, code=code))
+        answers.append(cast_answer(TestRunner(fd).run(question(netns, flags, bytes.fromhex(tuple_))).data))
+    assert held
+    return answers
 
 
 def ask_linux(rows: list[list[Any]]) -> list[list[int] | None]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from tests.support.corpus import OURS
 from tests.support.helper_tables import Ask, ask_name, check, record, run
 from tests.support.oracle import golden, ramp
 from tests.support.record import recorder
@@ -52,10 +51,13 @@ def record_answers() -> dict[str, Any]:
 
 
 @pytest.mark.golden
-@pytest.mark.parametrize("engine", OURS)
 @pytest.mark.parametrize("question", ASKS, ids=ask_name)
-def test_the_answer_is_linuxs(question: Ask, engine: str) -> None:
-    check(question, engine, THEME)
+def test_the_answer_is_linuxs(question: Ask) -> None:
+    check(question, "interpreter", THEME)
+
+
+def test_the_jit_refuses_by_name() -> None:
+    check(ASKS[0], "jit", THEME)
 
 
 @pytest.mark.live

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from tests.support.corpus import OURS
 from tests.support.helper_tables import Ask, ask_name, check, record, run
 from tests.support.oracle import golden
 from tests.support.record import recorder
@@ -40,7 +39,8 @@ NUMBERS: tuple[tuple[str, tuple[int, ...]], ...] = (
     ("%p\xa1|", (0,)), ("%p\xa0|", (0,)), ("%pIx", (0,)), ("%pI5", (0,)), ("%pI", (0,)), ("%pI6c", (0,)),
     ("%20pI4|", (0,)),
 
-      *((f"%{spec}", (0,)) for spec in ("pI4", "pi4", "pI6", "pi6", "s", "5s|", "pks", "pus", "s,", "s%%", "pks,", "pus ")),
+      *((f"%{spec}", (0,)) for spec in ("pI4", "pi4", "pI6", "pi6", "s", "5s|", "pks", "pus", "s,", "s%%",
+      "pks,", "pus ")),
     ("%s", (0x1234,)), ("%pks|", (0x1234,)), ("%pus|", (0x1234,)), ("\t\n\v\f\r", ()), ("caf\xc3\xa9 \x80\xff", ()),
 )  # fmt: skip
 BAD = (
@@ -152,10 +152,13 @@ def record_answers() -> dict[str, Any]:
 
 
 @pytest.mark.golden
-@pytest.mark.parametrize("engine", OURS)
 @pytest.mark.parametrize("ask", ASKS, ids=ask_name)
-def test_the_answer_is_linuxs(ask: Ask, engine: str) -> None:
-    check(ask, engine, THEME)
+def test_the_answer_is_linuxs(ask: Ask) -> None:
+    check(ask, "interpreter", THEME)
+
+
+def test_the_jit_refuses_by_name() -> None:
+    check(ASKS[0], "jit", THEME)
 
 
 @pytest.mark.live

@@ -42,20 +42,25 @@ CASES = (
     Case("goes there", {"a": f"r6 = r1; {JUMP.format(1)} r0 = 9; exit", "b": f"{COUNT} r0 = 3; exit"}, {1: "b"}, 3, 1),
     Case("empty slot", {"a": f"r6 = r1; {JUMP.format(1)} r0 = 9; exit", "b": f"{COUNT} r0 = 3; exit"}, {0: "b"}, 9, 0),
     Case("past the end", {"a": f"r6 = r1; {JUMP.format(4)} r0 = 9; exit"}, {}, 9, 0),
-    Case("index of more than 32 bits", {"a": "r6 = r1; r1 = r6; r2 = map[0]; r3 = 0x100000001 ll; call 12; r0 = 9; exit",
+    Case("index of more than 32 bits", {"a": "r6 = r1; r1 = r6; r2 = map[0]; r3 = 0x100000001 ll; call 12; "
+        "r0 = 9; exit",
          "b": f"{COUNT} r0 = 3; exit"}, {1: "b"}, 3, 1),
     Case("largest index", {"a": f"r6 = r1; {JUMP.format(-1)} r0 = 9; exit"}, {}, 9, 0),
     Case("itself", {"a": f"r6 = r1; {COUNT} {JUMP.format(0)} r0 = 9; exit"}, {0: "a"}, 9, MAX_RUNS),
-    Case("each other", {"a": f"r6 = r1; {COUNT} {JUMP.format(1)} r0 = 8; exit", "b": f"r6 = r1; {COUNT} {JUMP.format(0)} r0 = 9; exit"},
+    Case("each other", {"a": f"r6 = r1; {COUNT} {JUMP.format(1)} r0 = 8; exit", "b": f"r6 = r1; "
+        f"{COUNT} {JUMP.format(0)} r0 = 9; exit"},
          {0: "a", 1: "b"}, 9, MAX_RUNS),
-    Case("a chain", {"a": f"r6 = r1; {COUNT} {JUMP.format(1)} r0 = 9; exit", "b": f"r6 = r1; {COUNT} {JUMP.format(2)} r0 = 9; exit",
+    Case("a chain", {"a": f"r6 = r1; {COUNT} {JUMP.format(1)} r0 = 9; exit", "b": f"r6 = r1; "
+        f"{COUNT} {JUMP.format(2)} r0 = 9; exit",
          "c": f"{COUNT} r0 = 1; exit"}, {1: "b", 2: "c"}, 1, 3),
     Case("out of a subprogram: its caller goes on",
-         {"a": f"r6 = 4; call f; r0 += r6; exit; f: r6 = r1; {JUMP.format(1)} r0 = 9; exit", "b": f"{COUNT} r0 = 3; exit"}, {1: "b"}, 7, 1),
+         {"a": f"r6 = 4; call f; r0 += r6; exit; f: r6 = r1; {JUMP.format(1)} r0 = 9; exit",
+          "b": f"{COUNT} r0 = 3; exit"}, {1: "b"}, 7, 1),
     Case("falls through in a subprogram",
          {"a": f"r6 = 4; call f; r0 += r6; exit; f: r6 = r1; {JUMP.format(1)} r0 = 9; exit"}, {}, 13, 0),
     Case("again and again out of subprograms",
-         {"a": f"call f; r0 += 1; exit; f: r6 = r1; {COUNT} {JUMP.format(0)} r0 = 100; exit"}, {0: "a"}, 100 + MAX_RUNS, MAX_RUNS),
+         {"a": f"call f; r0 += 1; exit; f: r6 = r1; {COUNT} {JUMP.format(0)} r0 = 100; "
+             "exit"}, {0: "a"}, 100 + MAX_RUNS, MAX_RUNS),
     Case("the count is the packet's, not the program's",
          {"a": f"r6 = r1; call f; r1 = r6; call f; exit; f: r6 = r1; {COUNT} {JUMP.format(1)} r0 = 9; exit",
           "b": f"r6 = r1; {COUNT} {JUMP.format(1)} r0 = 5; exit"}, {1: "b"}, 9, MAX_RUNS + 1),
@@ -76,7 +81,11 @@ def load(case: Case, engine: str) -> LoadedObject:
 
 def _spec(name: str, asm: str) -> ProgramSpec:
     code = assemble(asm)
-    calls = [slot + 1 + insn.imm for slot, insn in enumerate(code) if insn is not None and insn.op == "call" and insn.src == 1]
+    calls = [
+        slot + 1 + insn.imm
+        for slot, insn in enumerate(code)
+        if insn is not None and insn.op == "call" and insn.src == 1
+    ]
     subprograms = tuple(Subprogram(f"f{slot}", slot) for slot in dict.fromkeys(calls))
     func_info = ((0, MAIN_TYPE), *((sub.slot, SUB_TYPE) for sub in subprograms))
     return ProgramSpec(name, "xdp", "XDP", 0, code, (Subprogram(name, 0), *subprograms), (), "GPL", func_info=func_info)
@@ -103,10 +112,15 @@ def test_tail_calls(case: Case, engine: str) -> None:
     for run in (1, 2):
         outcome = loaded["a"].run(bytes(64))
         assert outcome.fault is None
-        assert (outcome.value, loaded.maps["count"].lookup_bytes(bytes(4))) == (case.verdict, (case.count * run).to_bytes(8, "little"))
+        assert (outcome.value, loaded.maps["count"].lookup_bytes(bytes(4))) == (
+            case.verdict,
+            (case.count * run).to_bytes(8, "little"),
+        )
 
 
 def test_a_fault_names_the_program_that_it_is_in() -> None:
-    case = Case("", {"a": f"r6 = r1; {JUMP.format(1)} r0 = 9; exit", "b": "r2 = 0; r0 = *(u8 *)(r2 +3); exit"}, {1: "b"}, 0, 0)
+    case = Case(
+        "", {"a": f"r6 = r1; {JUMP.format(1)} r0 = 9; exit", "b": "r2 = 0; r0 = *(u8 *)(r2 +3); exit"}, {1: "b"}, 0, 0
+    )
     fault = load(case, "interpreter")["a"].run(bytes(64)).fault
     assert str(fault) == "b: insn 1 (r0 = *(u8 *)(r2 +3)): reads 1 byte at the number 3, which is no pointer"

@@ -1,4 +1,4 @@
-"""What Linux's TEST_RUN was recorded to do with packets of every size, interpreter and jit do too (golden xdp_test_run).
+"""What TEST_RUN was recorded to do with packets of every size, interpreter and jit do too (golden xdp_test_run).
 
 Rows that Linux refuses to run are the datapath's matter (net/datapath.refusal), not an engine's.
 """

@@ -157,6 +157,14 @@ def test_functions_without_type_and_size() -> None:
     }
 
 
+def test_functions_without_a_size_end_where_the_next_begins() -> None:
+    elf = ElfWriter()
+    section = elf.code("xdp", EXIT + insn(0xB7) + EXIT)
+    elf.symbol("second", section, 16, 0)
+    elf.symbol("first", section, 0, 0)
+    assert {n: len(p.code) for n, p in load(elf).programs.items()} == {"first": 2, "second": 3}
+
+
 @pytest.mark.parametrize(
     ("section", "kind"),
     [

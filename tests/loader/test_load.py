@@ -172,7 +172,6 @@ def test_rings_are_whole_pages(entries: int, rounded: int) -> None:
         ({"type": 0}, "f.o: map m: type 0, expected 1 to"),
         ({"type": 1000}, "f.o: map m: type 1000"),
         ({"type": 1, "colour": 3}, "f.o: map m: field 'colour': is not known here"),
-        ({"type": 1, "pinning": 2}, "f.o: map m: pinning 2, expected 0"),
     ],
 )
 def test_maps_refused(numbers: dict[str, int], words: str) -> None:
@@ -234,7 +233,7 @@ def symbol_object(**change: int) -> ElfWriter:
     ("elf", "words"),
     [
         (symbol_object(value=8), r"symbol 1 \('main'\): ends at byte 24 of section 'xdp', which has 16"),
-        (symbol_object(size=0), "0 bytes at offset 0, expected multiples of 8"),
+        (symbol_object(size=0, value=16), "0 bytes at offset 16, expected multiples of 8"),
         (symbol_object(size=12), "12 bytes at offset 0, expected multiples of 8"),
         (symbol_object(kind=NOTYPE, value=12), "at byte 12 of section 'xdp', expected a multiple of 8 below 16"),
         (symbol_object(section=77), "in section 77, expected one below 4"),

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.support import bpfmaps, map_programs, map_scripts
+from tests.support import bpfmaps, map_creations, map_lru, map_programs, map_scripts
 from tests.support.map_scripts import Script
 from tests.support.oracle import golden
 from xdpsim.maps.header import ERRNO_NAMES
@@ -35,8 +35,8 @@ def test_operations(script: Script) -> None:
 
 @pytest.mark.golden
 def test_creation() -> None:
-    for row, errno in map_scripts.golden_creations():
-        problem = map_scripts.create_on_xdpsim(row)
+    for row, errno in map_creations.golden_creations():
+        problem = map_creations.create_on_xdpsim(row)
         assert bool(problem) == bool(errno), (row, errno, problem)
         if errno:
             assert problem.endswith(f"with {ERRNO_NAMES[errno]}"), (row, problem)
@@ -48,6 +48,34 @@ def test_what_programs_see(row: tuple[str, tuple[int, int, int, int], str, int])
     kind, shape, script, expected = row
     made = create_map(MapSpec("m", kind, *shape), cpus=CPUS, number=1)
     assert map_programs.OwnProgram(made).run(script) == expected
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("row", golden(map_lru.GOLDEN)["rows"], ids=lambda row: f"{row[0]}{row[1]}")
+def test_what_an_lru_evicts(row: tuple[str, tuple[int, int, int, int], int, int, str]) -> None:
+    kind, shape, length, expected, digest = row
+    made = create_map(MapSpec("m", kind, *shape), cpus=CPUS, number=1)
+    script = map_lru.lru_script(shape[2], length, map_lru.SEED)
+    found = map_programs.OwnProgram(made).run(script), map_lru.digest(made.items_bytes())
+    assert found == (expected, digest)
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("seed", [11, 12, 13])
+def test_what_an_lru_evicts_live(seed: int) -> None:
+    rows = [(kind, shape, map_lru.lru_script(shape[2], length, seed)) for kind, shape, length in map_lru.LRUS]
+    answers = map_programs.on_one_cpu(lambda: [map_programs.run_and_dump(*row) for row in rows])
+    for (kind, shape, script), asked in zip(rows, answers, strict=True):
+        made = create_map(MapSpec("m", kind, *shape), cpus=bpfmaps.possible_cpus(), number=1)
+        assert (map_programs.OwnProgram(made).run(script), sorted(made.items_bytes())) == asked, (kind, shape)
+
+
+@pytest.mark.parametrize(("entries", "left"), [(10_000, 9_888), (1_000, 976), (100, 100)])
+def test_an_lru_that_is_filled_once_has_evicted_some(entries: int, left: int) -> None:
+    made = create_map(MapSpec("m", "LRU_HASH", 4, 8, entries), cpus=2, number=1)
+    for number in range(entries):
+        assert made.update_bytes(number.to_bytes(4, "little"), bytes(8)) == 0
+    assert (len(made), len(list(made.keys_bytes()))) == (left, left)
 
 
 @pytest.mark.live
@@ -104,6 +132,10 @@ def test_python_runtime_does_the_same() -> None:
         "from tests.maps.test_against_linux import CPUS, differences\n"
         "bad = [(s.name, differences(s, CPUS)) for s in m.golden_scripts() if s.key_size < 100]\n"
         "assert not any(found for _, found in bad), bad\n"
+        "from tests.maps.test_against_linux import test_what_an_lru_evicts, golden\n"
+        "for row in golden('map_lru')['rows']: test_what_an_lru_evicts(row)\n"
+        "from tests.maps.test_ringbuf import test_rounds\n"
+        "test_rounds(4096)\n"
     )
     environment = {**os.environ, "XDPSIM_RUNTIME": "python"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)

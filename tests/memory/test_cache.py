@@ -14,7 +14,10 @@ from tests.support.runtimes import surrounding
 from xdpsim.memory.cache import read_checked, write_checked
 
 needs_modes = pytest.mark.skipif(sys.platform == "win32", reason="file modes are Unix's")
-USE = "from xdpsim.helpers.world import bpf_jiffies64; from xdpsim import Sim; print(Sim().load_insns('call 118; exit', 'XDP').run(bytes(64)).value)"
+USE = (
+    "from xdpsim.helpers.world import bpf_jiffies64; from xdpsim import Sim; print(Sim().load_insns('call 118; "
+    "exit', 'XDP').run(bytes(64)).value)"
+)
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
@@ -68,7 +71,9 @@ def test_two_writers_leave_one_whole_entry(tmp_path: Path) -> None:
 
 def run(cache: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", USE]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **surrounding(XDPSIM_CACHE_DIR=str(cache)))
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, **surrounding(XDPSIM_CACHE_DIR=str(cache))
+    )
 
 
 def test_a_damaged_runtime_is_compiled_again(tmp_path: Path) -> None:

@@ -43,7 +43,9 @@ def test_ours_are_as_in_c(layout: Struct) -> None:
 def assert_as_in_c(layout: Struct) -> None:
     made = c_struct(layout)
     assert layout.size == ctypes.sizeof(made)
-    assert {name: layout.offset(name) for name in layout.members} == {n: getattr(made, n).offset for n in layout.members}
+    assert {name: layout.offset(name) for name in layout.members} == {
+        n: getattr(made, n).offset for n in layout.members
+    }
     assert layout.dtype.itemsize == layout.size
     for name, field in (layout.dtype.fields or {}).items():
         assert field[1] == layout.offset(name)

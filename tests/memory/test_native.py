@@ -21,7 +21,28 @@ from xdpsim.memory.build import build_bitcode
 from xdpsim.memory.native import REGISTRY, NativeFunction, native, parse_source, python_twin
 from xdpsim.memory.native_modules import NATIVE_MODULES
 
-WORDS = (0, 1, 2, 7, 8, 13, 63, 64, 255, 256, 0xFFFF, 0x10000, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**63, M64 - 21, M64 - 1, M64)
+WORDS = (
+    0,
+    1,
+    2,
+    7,
+    8,
+    13,
+    63,
+    64,
+    255,
+    256,
+    0xFFFF,
+    0x10000,
+    2**31,
+    2**32 - 1,
+    2**32,
+    2**63 - 1,
+    2**63,
+    M64 - 21,
+    M64 - 1,
+    M64,
+)
 _PURE_INTRINSICS = {"sdiv", "slt", "sar", "sext32", "bswap16", "bswap32", "bswap64", "clz64", "mulhi"}
 
 
@@ -80,7 +101,12 @@ def test_twin_and_compiled_code_agree(name: str) -> None:
         args = [1 + arg % 31 if name == "count" else arg for name, arg in zip(names, args, strict=False)]
         try:
             expected = twin(*args)
-        except (ValueError, ZeroDivisionError, MemoryError, OverflowError):  # a shift or divisor that the caller has to rule out
+        except (
+            ValueError,
+            ZeroDivisionError,
+            MemoryError,
+            OverflowError,
+        ):  # a shift or divisor that the caller has to rule out
             continue
         assert compiled(*args) == expected & M64, args
 
@@ -90,14 +116,16 @@ def test_every_function_has_a_docstring_and_no_literal_too_large() -> None:
         if function.module in NATIVE_MODULES:
             assert function.source_function.__doc__, name
             tree, _ = parse_source(function)
-            assert all(0 <= n.value <= M64 for n in ast.walk(tree) if isinstance(n, ast.Constant) and type(n.value) is int)
+            assert all(
+                0 <= n.value <= M64 for n in ast.walk(tree) if isinstance(n, ast.Constant) and type(n.value) is int
+            )
 
 
 def test_a_name_is_one_functions() -> None:
     def bpf_jiffies64(rs: int) -> int:
         return rs
 
-    with pytest.raises(XdpsimBug, match="native function bpf_jiffies64 is declared in xdpsim.helpers.world and in"):
+    with pytest.raises(XdpsimBug, match=r"native function bpf_jiffies64 is declared in xdpsim\.helpers\.world and in"):
         native(bpf_jiffies64)
 
 
@@ -145,7 +173,9 @@ def wrong_here() -> list[str]:
     from tests.support.helper_cases import GROUPS, cases
     from tests.support.replay import replay
 
-    wrong = [c.name for group in GROUPS for c in cases(group)[::3] if answer(c, "interpreter") != expected(group)[c.name]]
+    wrong = [
+        c.name for group in GROUPS for c in cases(group)[::3] if answer(c, "interpreter") != expected(group)[c.name]
+    ]
     for row in RUN[::4]:
         if not lacks(row):
             found = replay(row, MAKERS["interpreter"])

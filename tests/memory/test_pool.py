@@ -41,7 +41,9 @@ def test_headroom_is_zeroed_again() -> None:
 
 def test_what_is_too_long_is_refused() -> None:
     pool = FramePool(MAX_FRAGS + 1)
-    with pytest.raises(InputError, match=f"a packet of {MAX_PACKET_BYTES + 1} bytes: expected at most {MAX_PACKET_BYTES}"):
+    with pytest.raises(
+        InputError, match=f"a packet of {MAX_PACKET_BYTES + 1} bytes: expected at most {MAX_PACKET_BYTES}"
+    ):
         pool.put(bytes(MAX_PACKET_BYTES + 1))
     frame, *_ = pool.put(b"abc")
     with pytest.raises(InputError, match="of metadata: expected at most"):
@@ -73,7 +75,10 @@ def test_a_batch_starts_every_packet_at_zero() -> None:
             left = {name: getattr(batch, name)[at] for name, _ in COLUMNS}
             assert {name: value for name, value in left.items() if value} == {
                 **({"frame": number} if number else {}),
-                **{"start": 1, "length": 2, "ktime_ns": 5, "tai_ns": 6},
+                "start": 1,
+                "length": 2,
+                "ktime_ns": 5,
+                "tai_ns": 6,
             }
             for name, _ in COLUMNS:
                 getattr(batch, name)[at] = 9

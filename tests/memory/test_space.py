@@ -1,4 +1,4 @@
-"""The address space: which addresses programs may touch, alike in Python and in native code, and what they are called."""
+"""The address space: what programs may touch, alike in Python and in native code, and what addresses are called."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ class World:
         self.state.context = self._block.address + RUN_STATE.offset("xdp")
         self.space = AddressSpace(self.state)
         self.memory, self.frame = Block(4096, "memory"), Block(4096, "frame")
-        values = Region("map m", self.memory, offset=64, count=5, stride=16, valid=12, slot_name=lambda n: f"map m[{n}].value")
+        values = Region(
+            "map m", self.memory, offset=64, count=5, stride=16, valid=12, slot_name=lambda n: f"map m[{n}].value"
+        )
         frozen = Region("map .rodata", self.memory, offset=1024, valid=40, writable=False)
         header = Region("map m", self.memory, offset=2048, valid=0)
         for region in (frozen, values, header):
@@ -40,7 +42,15 @@ class World:
 
     def anchors(self) -> list[int]:
         regions = (self.values, self.frozen, self.header)
-        return [self.packet, self.stack, self.state.context, 0, M64, *(r.start for r in regions), *(r.end for r in regions)]
+        return [
+            self.packet,
+            self.stack,
+            self.state.context,
+            0,
+            M64,
+            *(r.start for r in regions),
+            *(r.end for r in regions),
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +102,7 @@ def test_reads_and_writes_go_where_they_should(world: World) -> None:
     world.space.write(world.values.start + 16, b"\1\2\3")
     assert world.space.read(world.values.start + 16, 3) == b"\1\2\3"
     assert bytes(world.memory.view[64 + 16 : 64 + 19]) == b"\1\2\3"
-    with pytest.raises(ValueError, match="map .rodata"):
+    with pytest.raises(ValueError, match=r"map \.rodata"):
         world.space.write(world.frozen.start, b"\1")
     with pytest.raises(ValueError, match="null pointer"):
         world.space.read(0, 4)

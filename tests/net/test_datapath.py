@@ -82,7 +82,10 @@ def test_metadata_and_moved_ends_come_out(engine: str, batch_size: int) -> None:
 
 def test_events_belong_to_their_packet() -> None:
     text = int.from_bytes(b"seen %d\0", "little")
-    asm = f"r2 = *(u32 *)(r1 +4); r3 = *(u32 *)(r1 +0); r2 -= r3; r3 = r2; r1 = {text} ll; *(u64 *)(r10 -8) = r1; r1 = r10; r1 += -8; r2 = 8; call 6; r0 = 2; exit"
+    asm = (
+        f"r2 = *(u32 *)(r1 +4); r3 = *(u32 *)(r1 +0); r2 -= r3; r3 = r2; r1 = {text} ll; "
+        f"*(u64 *)(r10 -8) = r1; r1 = r10; r1 += -8; r2 = 8; call 6; r0 = 2; exit"
+    )
     hook = Sim().load_insns(asm, "XDP").hook(4)
     results = list(hook.run(records([64, 10, 65, 66, 67, 68, 69])))
     assert [[event.data for event in result.events] for result in results] == [

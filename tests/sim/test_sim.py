@@ -50,14 +50,24 @@ def test_insns_in_three_forms(form: object, engine: str) -> None:
         ("r0 = ; exit", "XDP", (), "line 1"),
         (b"\0" * 7, "XDP", (), "7 bytes"),
         (b"\xff" * 8, "XDP", (), "insn 0"),
-        ("r0 = 2; exit", "XDP", [{**HASH, "type": "HAHS"}], r"maps\[0\].type is 'HAHS': expected a map type such as HASH"),
+        (
+            "r0 = 2; exit",
+            "XDP",
+            [{**HASH, "type": "HAHS"}],
+            r"maps\[0\].type is 'HAHS': expected a map type such as HASH",
+        ),
         ("r0 = 2; exit", "XDP", [{**HASH, "size": 3}], r"maps\[0\]: unknown size: expected flags, key_size"),
-        ("r0 = 2; exit", "XDP", [{**HASH, "max_entries": -1}], r"maps\[0\].max_entries is -1: expected a number from 0 to"),
+        (
+            "r0 = 2; exit",
+            "XDP",
+            [{**HASH, "max_entries": -1}],
+            r"maps\[0\].max_entries is -1: expected a number from 0 to",
+        ),
         ("r0 = 2; exit", "XDP", [{**HASH, "key_size": "4"}], r"maps\[0\].key_size is '4'"),
         ("r0 = 2; exit", "XDP", [HASH, {**HASH, "key_size": 0}], "map1"),
     ],
 )
-def test_insns_that_are_none(code: object, type: str, maps: object, message: str) -> None:  # noqa: A002  the API's word
+def test_insns_that_are_none(code: object, type: str, maps: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         Sim().load_insns(code, type, maps=maps)  # type: ignore[arg-type]
 
@@ -96,7 +106,7 @@ def test_files_that_are_no_objects(tmp_path: Path) -> None:
 
 def test_a_program_that_is_not_there() -> None:
     loaded = Sim().load(FIREWALL)
-    with pytest.raises(KeyError, match="firewall.o has no program xdp_lb: it has xdp_firewall"):
+    with pytest.raises(KeyError, match=r"firewall\.o has no program xdp_lb: it has xdp_firewall"):
         loaded["xdp_lb"]
     assert "xdp_lb" not in loaded
     assert "xdp_firewall" in loaded
@@ -109,7 +119,9 @@ def test_a_program_that_is_not_there() -> None:
 @pytest.mark.parametrize("size", [0, 13, 73_153])
 def test_packets_that_test_run_refuses(size: int, engine: str) -> None:
     program = Sim(engine=engine).load_insns("r0 = 2; exit", "XDP")
-    with pytest.raises(InputError, match=f"a packet of {size} bytes is (shorter than 14|longer than 73152) bytes") as caught:
+    with pytest.raises(
+        InputError, match=f"a packet of {size} bytes is (shorter than 14|longer than 73152) bytes"
+    ) as caught:
         program.run(bytes(size))
     assert caught.value.hint == "BPF_PROG_TEST_RUN answers EINVAL"
 
@@ -130,7 +142,18 @@ def test_what_is_no_packet() -> None:
 
 
 @pytest.mark.parametrize("engine", OURS)
-@pytest.mark.parametrize(("value", "action"), [(0, XDP.ABORTED), (1, XDP.DROP), (2, XDP.PASS), (3, XDP.TX), (4, XDP.REDIRECT), (5, XDP.ABORTED), (-1, XDP.ABORTED)])
+@pytest.mark.parametrize(
+    ("value", "action"),
+    [
+        (0, XDP.ABORTED),
+        (1, XDP.DROP),
+        (2, XDP.PASS),
+        (3, XDP.TX),
+        (4, XDP.REDIRECT),
+        (5, XDP.ABORTED),
+        (-1, XDP.ABORTED),
+    ],
+)
 def test_values_and_actions(value: int, action: XDP, engine: str) -> None:
     outcome = Sim(engine=engine).load_insns(f"r0 = {value}; exit", "XDP").run(bytes(64))
     assert (outcome.action, outcome.value, outcome.redirect) == (action, value & 0xFFFF_FFFF, None)

@@ -195,6 +195,49 @@ class ElfWriter:
         return bytes(body)
 
 
+def rich_sample() -> bytes:
+    """What `sample` has not: legacy maps, a section that fills a prog array, CO-RE, externs, initial map entries."""
+    elf, btf = ElfWriter(), BtfWriter()
+    u32, integer = btf.int("unsigned int", 4), btf.int("int", 4, 1)
+    xdp = elf.code("xdp", _rich_code())
+    main = elf.symbol("main", xdp, 0, len(_rich_code()))
+    elf.program("tail", "7/1")
+    legacy = elf.section("maps", struct.pack("<18I", 3, 4, 4, 0, 0, 7, 2, 0, 0, 12, 4, 4, 2, 0, 8, 0, 9, 0))
+    elf.section("maps/one", struct.pack("<9I", 2, 4, 8, 1, 0, 9, 0, 0, 1))
+    jumps, outer = elf.symbol("jumps", legacy, 0, 36, OBJECT), elf.symbol("outer", legacy, 36, 36, OBJECT)
+    maps = elf.section(".maps", bytes(32))
+    filled = elf.symbol("filled", maps, 0, 32, OBJECT)
+    elf.relocate(maps, 24, main)
+    names = [(name, elf.symbol(name, 0, kind=NOTYPE, bind=bind)) for name, bind in (("CONFIG_HZ", 1), ("bpf_gone", 2))]
+    for slot, symbol, kind in ((0, jumps, 1), (2, outer, 1), (4, filled, 1), (6, names[0][1], 1), (8, names[1][1], 10)):
+        elf.relocate(xdp, 8 * slot, symbol, kind)
+    btf.datasec(".kconfig", 0, (btf.var("CONFIG_HZ", u32, 2), 0, 4))
+    btf.datasec(".ksyms", 0, (btf.func("bpf_gone", 2), 0, 0))
+    values = btf.array(btf.ptr(btf.add(13, "", integer)), 0)
+    numbers = [btf.ptr(btf.array(integer, n)) for n in (3, 4, 2)]
+    fields = [("type", numbers[0], 0), ("key_size", numbers[1], 64), ("max_entries", numbers[2], 128)]
+    record = btf.struct("", 24, *fields, ("values", values, 192))
+    btf.datasec(".maps", 0, (btf.var("filled", record), 0, 32))
+    inner = btf.struct("", 8, ("len", u32, 0), ("bits", u32, 32, 3))
+    skb = btf.struct("sk_buff", 24, ("", inner, 0), ("cb", btf.array(btf.int("char", 1, 1), 8), 64), ("mark", u32, 128))
+    color = btf.enum("tcp_ca_state", ("TCP_CA_Open", 0), ("TCP_CA_Loss", 4))
+    asked = [(9, skb, "0:0:0", 0), (10, skb, "0:1:3", 0), (11, skb, "0", 9), (12, color, "1", 11), (13, skb, "0", 12)]
+    asked += [(14, skb, "0:2", 2), (15, skb, "0", 6), (16, skb, "0:0:1", 4)]
+    core = b"".join(struct.pack("<IIII", 8 * slot, root, btf.string(path), kind) for slot, root, path, kind in asked)
+    lines = ext(btf, "xdp", [(0, 10), (48, 11)], [(0, btf.func("main"))], core)
+    elf.section(".BTF", btf.build(), flags=0)
+    elf.section(".BTF.ext", lines, flags=0)
+    return elf.build()
+
+
+def _rich_code() -> bytes:
+    """Loads of addresses, a call, then one insn for each question of rich_sample."""
+    loads = b"".join(ld_imm64(1) for _ in range(4)) + call_local()
+    offsets = insn(0x61, 2, 1, 0) + insn(0x71, 2, 1, 11)
+    numbers = [24, 4, 1, 1, 0, 0]
+    return loads + offsets + b"".join(insn(0xB7, 3, imm=n) for n in numbers) + EXIT
+
+
 def sample() -> bytes:
     """An object with a bit of everything: two programs, a subprogram, a map, data, licence, BTF and line info."""
     elf, btf = ElfWriter(), BtfWriter()

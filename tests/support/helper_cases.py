@@ -63,16 +63,25 @@ def map_calls() -> Iterator[Case]:
         filled = ((1, u32(1), b"\x11" * 8 * per_cpu),)
         for key in (0, 1, 2, 0xFFFF_FFFF):
             number = key if key < 2**31 else key - 2**32
-            there = f"r1 = map[1]; {key_at('r2', 8, number)} call {LOOKUP}; if r0 == 0 goto none; r0 = *(u64 *)(r0 +0); none: {save()}"
+            there = (
+                f"r1 = map[1]; {key_at('r2', 8, number)} call {LOOKUP}; if r0 == 0 goto none; "
+                f"r0 = *(u64 *)(r0 +0); none: {save()}"
+            )
             yield Case(f"{kind}: lookup of {key}", there + "r0 = 2; exit", maps, filled)
             for flags in (0, 1, 2, 3, 4, 5, 8, 1 << 32):
-                body = f"*(u64 *)(r10 -24) = 77; r1 = map[1]; {key_at('r2', 8, number)} r3 = r10; r3 += -24; r4 = {flags} ll; call {UPDATE}; {save()}"
+                body = (
+                    f"*(u64 *)(r10 -24) = 77; r1 = map[1]; {key_at('r2', 8, number)} r3 = r10; r3 += -24; "
+                    f"r4 = {flags} ll; call {UPDATE}; {save()}"
+                )
                 yield Case(f"{kind}: update of {key}, flags {flags:#x}", body + "r0 = 2; exit", maps, filled)
             gone = f"r1 = map[1]; {key_at('r2', 8, number)} call {DELETE}; {save()}"
             yield Case(f"{kind}: delete of {key}", gone + "r0 = 2; exit", maps, filled)
         if kind != "LRU_HASH":
             full = (*filled, (1, u32(0), b"\x22" * 8 * per_cpu))
-            body = f"*(u64 *)(r10 -24) = 77; r1 = map[1]; {key_at('r2', 8, 9)} r3 = r10; r3 += -24; r4 = 0; call {UPDATE}; {save()}"
+            body = (
+                f"*(u64 *)(r10 -24) = 77; r1 = map[1]; {key_at('r2', 8, 9)} r3 = r10; r3 += -24; r4 = 0; "
+                f"call {UPDATE}; {save()}"
+            )
             yield Case(f"{kind}: update when full", body + "r0 = 2; exit", maps, full)
     from_packet = f"""
         r2 = *(u32 *)(r1 +0); r3 = *(u32 *)(r1 +4); r4 = r2; r4 += 12; if r4 > r3 goto end
@@ -101,7 +110,10 @@ def checksums() -> Iterator[Case]:
         yield Case(f"csum_diff {before} to {after}, seed {seed:#x}", fill + _csum(before, after, seed))
     for seed in seeds:
         yield Case(f"csum_diff 8 to 8, seed {seed:#x}", fill + _csum(8, 8, seed))
-        yield Case(f"csum_diff of nothing, seed {seed:#x}", f"r1 = 0; r2 = 0; r3 = 0; r4 = 0; r5 = {seed} ll; call {CSUM_DIFF}; {save()} r0 = 2; exit")
+        yield Case(
+            f"csum_diff of nothing, seed {seed:#x}",
+            f"r1 = 0; r2 = 0; r3 = 0; r4 = 0; r5 = {seed} ll; call {CSUM_DIFF}; {save()} r0 = 2; exit",
+        )
     same = f"r1 = r10; r1 += -64; r2 = 64; r3 = r1; r4 = 64; r5 = 0; call {CSUM_DIFF}; {save()} r0 = 2; exit"
     yield Case("csum_diff of the same bytes", fill + same)
     for byte in (0, 0xFF):
@@ -121,13 +133,17 @@ def _csum(before: int, after: int, seed: int) -> str:
 def redirects() -> Iterator[Case]:
     """Targets and flags; the helper's result is the verdict."""
     for ifindex, flags in itertools.product((0, 1, 7, 0xFFFF_FFFF), (0, 1, 2, 3, 8, 1 << 32, 1 << 63)):
-        yield Case(f"redirect to {ifindex}, flags {flags:#x}", f"r1 = {ifindex} ll; r2 = {flags} ll; call {REDIRECT}; exit")
+        yield Case(
+            f"redirect to {ifindex}, flags {flags:#x}", f"r1 = {ifindex} ll; r2 = {flags} ll; call {REDIRECT}; exit"
+        )
     targets = {"DEVMAP": (4, u32(1))}
     for kind, (value_size, value) in targets.items():
         maps = (a_map(kind, value=value_size, entries=2),)
         key = 0 if kind == "CPUMAP" else 1
         filled = ((1, u32(key), value),)
-        for at, flags in itertools.product((key, 1 - key, 2, 1 << 32 | key, 0xFFFF_FFFF), (*range(5), 7, 8, 9, 10, 15, 16, 18, 24, 27, 32, 64, 1 << 32)):
+        for at, flags in itertools.product(
+            (key, 1 - key, 2, 1 << 32 | key, 0xFFFF_FFFF), (*range(5), 7, 8, 9, 10, 15, 16, 18, 24, 27, 32, 64, 1 << 32)
+        ):
             text = f"r1 = map[1]; r2 = {at} ll; r3 = {flags} ll; call {REDIRECT_MAP}; exit"
             yield Case(f"{kind}: redirect_map {at:#x}, flags {flags:#x}", text, maps, filled)
 
@@ -135,11 +151,11 @@ def redirects() -> Iterator[Case]:
 def traces() -> Iterator[Case]:
     """bpf_trace_printk: which formats it takes, and how long it says the text is."""
     formats = (
-        "", "plain", "%d", "%i", "%u", "%x", "%X", "%ld", "%lu", "%lx", "%lld", "%llu", "%llx", "%llX", "%li", "%lli", "%p",
-        "%px", "%pK", "%pB", "%ps", "%pS", "%pi4", "%pI4", "%pi6", "%pI6", "%pks", "%pus", "%s", "%c", "%%", "%5d", "%05d",
-        "%-5d|", "%5u", "%08x", "%#x", "%+d", "% d", "%5s|", "%hd", "%hhd", "%h", "%o", "%f", "%n", "%e", "%", "a%", "%l",
-        "%ll", "%5", "%d %d %d", "%d %d %d %d", "%d%%%x", "%zd", "%Lx", "%q", "%1000000d", "%.3s", "%*d", "%cc", "%5c",
-        "%pp", "%pM", "tab\t", "line\n", "%llux", "%lld %llu %llx",
+        "", "plain", "%d", "%i", "%u", "%x", "%X", "%ld", "%lu", "%lx", "%lld", "%llu", "%llx", "%llX", "%li", "%lli",
+        "%p", "%px", "%pK", "%pB", "%ps", "%pS", "%pi4", "%pI4", "%pi6", "%pI6", "%pks", "%pus", "%s", "%c", "%%",
+        "%5d", "%05d", "%-5d|", "%5u", "%08x", "%#x", "%+d", "% d", "%5s|", "%hd", "%hhd", "%h", "%o", "%f", "%n", "%e", "%",
+        "a%", "%l", "%ll", "%5", "%d %d %d", "%d %d %d %d", "%d%%%x", "%zd", "%Lx", "%q", "%1000000d", "%.3s", "%*d", "%cc",
+        "%5c", "%pp", "%pM", "tab\t", "line\n", "%llux", "%lld %llu %llx",
     )  # fmt: skip
     for text in formats:
         yield Case(f"trace_printk {text!r}", _printk(text.encode() + b"\0"))
@@ -156,7 +172,8 @@ def _printk(text: bytes, numbers: str = "") -> str:
     stores = "".join(f"r1 = {word} ll; *(u64 *)(r10 -{len(padded) - 8 * n}) = r1;" for n, word in enumerate(words))
     arguments = numbers.replace("r3 =", "r5 =").replace("r2 =", "r4 =").replace("r1 =", "r3 =")
     arguments = arguments or "r3 = 0x1122334455667788 ll; r4 = 0x99aabbccddeeff00 ll; r5 = 65;"
-    return f"{stores} r1 = r10; r1 += -{len(padded)}; r2 = {len(text)}; {arguments} call {TRACE_PRINTK}; {save()} r0 = 2; exit"
+    call = f"r1 = r10; r1 += -{len(padded)}; r2 = {len(text)}; {arguments} call {TRACE_PRINTK};"
+    return f"{stores} {call} {save()} r0 = 2; exit"
 
 
 GROUPS = {

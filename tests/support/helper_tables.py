@@ -55,6 +55,7 @@ class Ask:
     maps: Mapping[str, MapSpec] = field(default_factory=dict)
     values: Mapping[str, Mapping[bytes, bytes]] = field(default_factory=dict)
     licence: str = "GPL"
+    out_bytes: int = OUT_BYTES
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -81,7 +82,7 @@ def run(
     engine = ENGINES[engine_name](machine)
     given = ask.given or bytes(1)
     read_only = {"flags": BPF_F_RDONLY_PROG, "initial": given, "read_only": True}
-    specs = [MapSpec("out", "ARRAY", 4, OUT_BYTES, 1), MapSpec("given", "ARRAY", 4, len(given), 1, **read_only)]
+    specs = [MapSpec("out", "ARRAY", 4, ask.out_bytes, 1), MapSpec("given", "ARRAY", 4, len(given), 1, **read_only)]
     maps = tuple(machine.add_map(spec) for spec in (*specs, *ask.maps.values()))
     for name, values in ask.values.items():
         for key, value in values.items():
@@ -103,7 +104,7 @@ def run(
     assert out is not None
     answer: dict[str, Any] = {"name": ask.name, "r0": int.from_bytes(out[:8], "little")}
     if left := out[8:].rstrip(b"\0"):
-        answer["out"] = left.hex()
+        answer["out"] = left.hex() if ask.out_bytes == OUT_BYTES else bytes_spec(left)
     packet = machine.pool.get(batch.frame[at], batch.start[at], batch.length[at])
     if packet != ask.packet:
         answer["packet"] = bytes_spec(packet)
@@ -136,7 +137,7 @@ def ask_name(ask: Ask) -> str:
 
 
 def check(ask: Ask, engine: str, theme: str) -> None:
-    """The engine answers as Linux did; the JIT refuses, by name, what has a Python body.
+    """The engine answers as Linux did; the JIT refuses, by name, a helper with a Python body.
 
     A program that Linux's verifier refuses has no answer: ours may do anything but raise.
     """

@@ -1,4 +1,4 @@
-"""Programs that no verifier would let through: valid encodings that do what they like with pointers, calls and jumps."""
+"""Programs that no verifier would let through: valid encodings that misuse pointers, calls and jumps."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.support.instructions import fitting, random_code
 from tests.support.programs import random_program
+from xdpsim.helpers import all as all_helpers
 from xdpsim.helpers.rows import HELPERS, Control
 from xdpsim.isa.asm import assemble
 from xdpsim.isa.decode import SLOT, decode, encode_all
@@ -30,8 +31,13 @@ r3 = r2
 r4 = 0
 r5 = 8
 """
+assert all_helpers.MODULES, "their import is what fills HELPERS"
 CALLABLE = sorted(
-    {number for (number, _), row in HELPERS.items() if row.control is Control.NONE and isinstance(row.body, NativeFunction)}
+    {
+        number
+        for (number, _), row in HELPERS.items()
+        if row.control is Control.NONE and isinstance(row.body, NativeFunction)
+    }
 )
 """Helpers with native bodies, which both engines of ours call alike."""
 

@@ -1,16 +1,19 @@
 """What a program sees of a map: steps run by one XDP program on Linux, or by the native operations of ours.
 
 A script is a text of steps: `hold 1` keeps the pointer that a lookup of key 1 gives, `set 1=5` updates (`set 1=5!1`
-with flags 1), `del 1` deletes, `ret` returns what the last operation returned; without it the result is the 32-bit
-value behind the held pointer, 0xdead when the lookup found nothing.
+with flags 1), `del 1` deletes, `get 1` looks up and forgets, `ret` returns what the last operation returned; without it
+the result is the 32-bit value behind the held pointer, 0xdead when the lookup found nothing. On queues, stacks and
+Bloom filters `push =5`, `pop` and `peek =5` mix what they return, and what is then in the buffer, into the result.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import re
 import struct
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from tests.support import bpfmaps, rawbpf
 from tests.support.record import recorder
@@ -21,7 +24,10 @@ from xdpsim.memory.arena import Block
 from xdpsim.memory.structs import RUN_STATE
 
 NOTHING = 0xDEAD
+_STEPS_PER_PROGRAM = 1000
+_KEYLESS_HELPERS = {"push": 87, "pop": 88, "peek": 89}
 GOLDEN = "map_programs"
+T = TypeVar("T")
 SHAPES: tuple[tuple[str, tuple[int, int, int, int]], ...] = (
     ("HASH", (4, 8, 2, 0)),
     ("HASH", (4, 8, 2, 1)),
@@ -35,6 +41,9 @@ SHAPES: tuple[tuple[str, tuple[int, int, int, int]], ...] = (
     ("PERCPU_ARRAY", (4, 8, 4, 0)),
     ("LPM_TRIE", (8, 8, 4, 1)),
     ("LPM_TRIE", (20, 8, 4, 1)),
+    ("LRU_HASH", (4, 8, 4, 0)),
+    ("LRU_HASH", (20, 8, 4, 2)),
+    ("LRU_PERCPU_HASH", (8, 8, 4, 0)),
 )
 SCRIPTS = (
     "hold 1",
@@ -64,7 +73,28 @@ SCRIPTS = (
     "del 1; ret",
     "set 1=5; del 1; ret",
 )
-_STEP = re.compile(r"(hold|set|del|ret)(?: (\d+))?(?:=(\d+))?(?:!(\d+))?")
+KEYLESS: tuple[tuple[str, tuple[int, int, int, int]], ...] = (
+    ("QUEUE", (0, 8, 3, 0)),
+    ("QUEUE", (0, 4, 1, 0)),
+    ("STACK", (0, 8, 3, 0)),
+    ("STACK", (0, 4, 8, 0)),
+    ("BLOOM_FILTER", (0, 4, 3, 64)),
+    ("BLOOM_FILTER", (0, 8, 6, 64)),
+)
+_STEP = re.compile(r"(hold|get|set|del|push|pop|peek|ret)(?: (\d+))?(?: ?=(\d+))?(?:!(\d+))?")
+
+
+def keyless_scripts(kind: str) -> list[str]:
+    """Random pushes, pops and peeks; always the same."""
+    dice, scripts = random.Random(f"{kind} steps"), []
+    for length in (1, 2, 6, 12, 25, 40):
+        made = []
+        for _ in range(length):
+            what = dice.choice(("push", "push", "peek" if kind == "BLOOM_FILTER" else "pop", "peek"))
+            flags = dice.choice((0, 0, 0, 2, 1, 3, 4)) if what == "push" else 0
+            made.append(f"{what} ={dice.randrange(40)}" + (f"!{flags}" if flags else ""))
+        scripts.append("; ".join([*made, "ret"]))
+    return scripts
 
 
 def steps(script: str) -> list[tuple[str, int, int, int]]:
@@ -77,43 +107,87 @@ def steps(script: str) -> list[tuple[str, int, int, int]]:
     return found
 
 
-def _insn(code: int, dst: int = 0, src: int = 0, off: int = 0, imm: int = 0) -> bytes:
+def instruction(code: int, dst: int = 0, src: int = 0, off: int = 0, imm: int = 0) -> bytes:
+    """One slot."""
     return struct.pack("<BBhI", code, dst | src << 4, off, imm & M32)
 
 
 def _call(helper: int, map_fd: int) -> bytes:
-    map_pointer = _insn(0x18, 1, 1, 0, map_fd) + _insn(0)
-    key = _insn(0xBF, 2, 10) + _insn(0x07, 2, imm=-24)
-    return map_pointer + key + _insn(0x85, imm=helper)
+    map_pointer = instruction(0x18, 1, 1, 0, map_fd) + instruction(0)
+    key = instruction(0xBF, 2, 10) + instruction(0x07, 2, imm=-24)
+    return map_pointer + key + instruction(0x85, imm=helper)
+
+
+def _step_code(map_fd: int, key_size: int, step: tuple[str, int, int, int]) -> bytes:
+    """One step; r6 holds the pointer of `hold`, r7 what the last operation returned."""
+    what, key, value, flags = step
+    code = b"".join(instruction(0x62, 10, 0, -24 + 4 * at, word) for at, word in enumerate(key_words(key_size, key)))
+    put_value = instruction(0x7A, 10, 0, -64, value)
+    if what in _KEYLESS_HELPERS:
+        code = (
+            put_value
+            + instruction(0x18, 1, 1, 0, map_fd)
+            + instruction(0)
+            + instruction(0xBF, 2, 10)
+            + instruction(0x07, 2, imm=-64)
+        )
+        code += instruction(0xB7, 3, imm=flags) + instruction(0x85, imm=_KEYLESS_HELPERS[what])
+        code += instruction(0x27, 7, imm=31) + instruction(0x0F, 7, 0)
+        return code + instruction(0x61, 0, 10, -64) + instruction(0x27, 7, imm=31) + instruction(0x0F, 7, 0)
+    if what == "hold":
+        code += _call(1, map_fd) + instruction(0xBF, 6, 0)
+        return code + instruction(0x55, 6, 0, 2, 0) + instruction(0xB7, 0, imm=NOTHING) + instruction(0x95)
+    if what == "get":
+        return code + _call(1, map_fd)
+    if what == "set":
+        code += put_value + instruction(0xBF, 3, 10) + instruction(0x07, 3, imm=-64)
+        return code + instruction(0xB7, 4, imm=flags) + _call(2, map_fd) + instruction(0xBF, 7, 0)
+    return code + _call(3, map_fd) + instruction(0xBF, 7, 0)
 
 
 def run_on_linux(map_type: str, shape: tuple[int, int, int, int], script: str) -> int:
     """The 32-bit result of the script as one XDP program; keys hold up to 20 bytes."""
-    kernel = bpfmaps.KernelMap(MAP_TYPES[map_type].id, shape, bpfmaps.possible_cpus() if "PERCPU" in map_type else 1)
-    code = b"".join(_insn(0x7A, 10, 0, at, 0) for at in range(-64, 0, 8)) + _insn(0xB7, 6) + _insn(0xB7, 7)
-    returns = False
-    for what, key, value, flags in steps(script):
-        if what == "ret":
-            returns = True
-            continue
-        code += b"".join(_insn(0x62, 10, 0, -24 + 4 * at, word) for at, word in enumerate(key_words(shape[0], key)))
-        if what == "hold":
-            code += _call(1, kernel.fd) + _insn(0xBF, 6, 0)
-            code += _insn(0x55, 6, 0, 2, 0) + _insn(0xB7, 0, imm=NOTHING) + _insn(0x95)
-        elif what == "set":
-            code += _insn(0x7A, 10, 0, -64, value) + _insn(0xBF, 3, 10) + _insn(0x07, 3, imm=-64)
-            code += _insn(0xB7, 4, imm=flags) + _call(2, kernel.fd) + _insn(0xBF, 7, 0)
-        else:
-            code += _call(3, kernel.fd) + _insn(0xBF, 7, 0)
-    code += (_insn(0xBF, 0, 7) if returns else _insn(0x61, 0, 6)) + _insn(0x95)
-    answer = rawbpf.load(code, log_level=1)
+    return run_and_dump(map_type, shape, script)[0]
+
+
+def run_and_dump(map_type: str, shape: tuple[int, int, int, int], script: str) -> tuple[int, list[tuple[bytes, bytes]]]:
+    """As run_on_linux, with what the map holds then, sorted. A long script runs as several programs."""
+    copies = bpfmaps.possible_cpus() if "PERCPU" in map_type else 1
+    kernel = bpfmaps.KernelMap(MAP_TYPES[map_type].id, shape, copies)
+    todo, result = steps(script), 0
     try:
-        assert answer.accepted, answer.log
-        return rawbpf.run(answer.fd) & M32
+        for first in range(0, len(todo), _STEPS_PER_PROGRAM):
+            result = _run_steps(kernel.fd, shape[0], todo[first : first + _STEPS_PER_PROGRAM], todo[-1][0] == "ret")
+        return result, _contents(kernel) if shape[0] else []
     finally:
         kernel.close()
+
+
+def _run_steps(map_fd: int, key_size: int, todo: list[tuple[str, int, int, int]], returns: bool) -> int:
+    code = (
+        b"".join(instruction(0x7A, 10, 0, at, 0) for at in range(-64, 0, 8))
+        + instruction(0xB7, 6)
+        + instruction(0xB7, 7)
+    )
+    code += b"".join(_step_code(map_fd, key_size, step) for step in todo if step[0] != "ret")
+    code += (instruction(0xBF, 0, 7) if returns else instruction(0x61, 0, 6)) + instruction(0x95)
+    answer = rawbpf.load(code, log_level=1)
+    try:
+        assert answer.accepted, answer.log[-2000:]
+        return rawbpf.run(answer.fd) & M32
+    finally:
         if answer.accepted:
             os.close(answer.fd)
+
+
+def _contents(kernel: bpfmaps.KernelMap) -> list[tuple[bytes, bytes]]:
+    found, key = [], kernel.next_key(None)
+    while isinstance(key, bytes):
+        value = kernel.lookup(key)
+        assert isinstance(value, bytes)
+        found.append((key, value))
+        key = kernel.next_key(key)
+    return sorted(found)
 
 
 def key_words(key_size: int, key: int) -> list[int]:
@@ -149,6 +223,15 @@ class OwnProgram:
         self.memory.view[self.key_at : self.key_at + len(key)] = key
         return self.target.kind.delete(*self._words()) & M32
 
+    def keyless(self, what: str, value: int, flags: int) -> None:
+        """Push, pop or peek, and mix the outcome into the last result."""
+        struct.pack_into("<Q", self.memory.view, self.value_at, value)
+        words = (self.state, self.target.header_address, self.state + self.value_at)
+        kind = self.target.kind
+        result = kind.push(*words, flags) if what == "push" else (kind.pop if what == "pop" else kind.peek)(*words)
+        (left,) = struct.unpack_from("<I", self.memory.view, self.value_at)
+        self.last = ((self.last * 31 + result) * 31 + left) & M32
+
     def read32(self, address: int) -> int:
         """The word at an address that a lookup gave."""
         region = self.target.regions[0]
@@ -165,6 +248,10 @@ class OwnProgram:
                 self.held = self.lookup(key)
                 if not self.held:
                     return NOTHING
+            elif what in _KEYLESS_HELPERS:
+                self.keyless(what, value, flags)
+            elif what == "get":
+                self.lookup(key)
             elif what == "set":
                 self.last = self.update(key, value, flags)
             else:
@@ -175,15 +262,19 @@ class OwnProgram:
         return self.state, self.target.header_address, self.state + self.key_at
 
 
-@recorder(GOLDEN)
-def record_programs() -> dict[str, Any]:
-    """Ask the running kernel, on one CPU."""
+def on_one_cpu(ask: Callable[[], T]) -> T:
+    """Ask with the thread on the first CPU: what belongs to CPUs then belongs to one."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})
     try:
-        rows = [
-            [kind, shape, script, run_on_linux(kind, shape, script)] for kind, shape in SHAPES for script in SCRIPTS
-        ]
+        return ask()
     finally:
         os.sched_setaffinity(0, before)
-    return {"programs": rows}
+
+
+@recorder(GOLDEN)
+def record_programs() -> dict[str, Any]:
+    """Ask the running kernel."""
+    scripts = [(kind, shape, script) for kind, shape in SHAPES for script in SCRIPTS]
+    scripts += [(kind, shape, script) for kind, shape in KEYLESS for script in keyless_scripts(kind)]
+    return {"programs": on_one_cpu(lambda: [[*row, run_on_linux(*row)] for row in scripts])}

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from tests.support import bpfmaps, map_things
+from tests.support import bpfmaps, map_creations, map_things
 from tests.support.elf_writer import BtfWriter
+from tests.support.map_shapes import SHAPES
 from tests.support.oracle import golden
 from tests.support.record import recorder
 from xdpsim.btf.parse import parse
-from xdpsim.errors import InputError
 from xdpsim.maps.map import Map, create_map
 from xdpsim.maps.spec import MapSpec
 from xdpsim.maps.special import SPECIAL_STRUCTS
@@ -60,71 +60,6 @@ class Script:
     def shape(self) -> tuple[int, int, int, int]:
         """Key size, value size, entries and flags: what a map is created with besides its type."""
         return self.key_size, self.value_size, self.max_entries, self.flags
-
-
-SHAPES: list[tuple[Any, ...]] = [
-    ("ARRAY", 4, 1, 3, 0),
-    ("ARRAY", 4, 12, 5, 0),
-    ("PERCPU_ARRAY", 4, 4, 3, 0),
-    ("PERCPU_ARRAY", 4, 20, 4, 0),
-    ("HASH", 4, 8, 6, 0),
-    ("HASH", 4, 8, 6, 1),
-    ("HASH", 8, 3, 7, 0),
-    ("HASH", 16, 16, 5, 1),
-    ("HASH", 13, 40, 40, 0),
-    ("HASH", 1, 1, 20, 0),
-    ("PERCPU_HASH", 4, 8, 6, 0),
-    ("PERCPU_HASH", 8, 12, 5, 1),
-    ("PERCPU_HASH", 5, 1, 6, 0),
-    ("LPM_TRIE", 5, 1, 9, 1),
-    ("LPM_TRIE", 6, 4, 12, 1),
-    ("LPM_TRIE", 7, 8, 12, 1),
-    ("LPM_TRIE", 8, 4, 16, 1),
-    ("LPM_TRIE", 8, 8, 60, 1),
-    ("LPM_TRIE", 12, 8, 20, 1),
-    ("LPM_TRIE", 13, 3, 20, 1),
-    ("LPM_TRIE", 20, 8, 30, 1),
-    ("LPM_TRIE", 260, 2, 20, 1),
-    ("DEVMAP", 4, 4, 4, 0),
-    ("DEVMAP", 4, 8, 4, 0),
-    ("PROG_ARRAY", 4, 4, 4, 0),
-    ("LRU_HASH", 4, 8, 6, 0),
-    ("LRU_HASH", 8, 8, 40, 0),
-    ("LRU_HASH", 13, 4, 300, 0),
-    ("LRU_HASH", 4, 8, 7, 2),
-    ("LRU_HASH", 16, 8, 40, 2),
-    ("LRU_PERCPU_HASH", 4, 8, 6, 0),
-    ("LRU_PERCPU_HASH", 8, 12, 30, 0),
-    ("LRU_PERCPU_HASH", 5, 4, 30, 2),
-    ("ARRAY_OF_MAPS", 4, 4, 4, 0),
-    ("HASH_OF_MAPS", 4, 4, 5, 0),
-    ("HASH_OF_MAPS", 12, 4, 5, 1),
-    ("PERF_EVENT_ARRAY", 4, 4, 3, 0),
-    ("QUEUE", 0, 8, 5, 0),
-    ("QUEUE", 0, 5, 1, 0),
-    ("STACK", 0, 8, 5, 0),
-    ("STACK", 0, 3, 9, 0),
-    ("BLOOM_FILTER", 0, 4, 12, 64),
-    ("BLOOM_FILTER", 0, 7, 5, 64, "", 1),
-    ("BLOOM_FILTER", 0, 16, 9, 64, "", 2),
-    ("BLOOM_FILTER", 0, 37, 3, 64, "", 1),
-    ("RINGBUF", 0, 0, 4096, 0),
-    ("DEVMAP_HASH", 4, 4, 4, 0),
-    ("DEVMAP_HASH", 4, 8, 4, 0),
-    ("CPUMAP", 4, 4, 4, 0),
-    ("CPUMAP", 4, 8, 4, 0),
-    ("XSKMAP", 4, 4, 4, 0),
-    ("ARRAY", 4, 16, 3, 0, "bpf_spin_lock"),
-    ("HASH", 4, 16, 5, 0, "bpf_spin_lock"),
-    ("HASH", 8, 12, 5, 1, "bpf_spin_lock"),
-    ("HASH", 4, 32, 5, 0, "bpf_timer"),
-    ("ARRAY", 4, 24, 5, 0, "bpf_timer"),
-    ("ARRAY", 4, 24, 5, 0, "kptr_untrusted"),
-    ("HASH", 4, 16, 5, 0, "bpf_refcount"),
-    ("PERCPU_HASH", 4, 24, 5, 0, "bpf_refcount"),
-    ("PERCPU_ARRAY", 4, 24, 3, 0, "kptr_untrusted"),
-]
-"""Type, key size, value size, entries, flags; for some the special field at byte 8 of a value."""
 
 
 # generating
@@ -309,86 +244,12 @@ def _ask_ours(ours: Map, script: Script, what: str, key_hex: str, text: str, fla
     return _hex(ours.find_bytes(key, value) if script.type == "BLOOM_FILTER" else ours.find_bytes(key))
 
 
-# creation
-
-
-def creations() -> list[tuple[str, int, int, int, int, int]]:
-    """Maps to make, good and bad: type, key size, value size, entries, flags, map_extra."""
-    good = {
-        "ARRAY": (4, 8, 4, 0),
-        "PERCPU_ARRAY": (4, 8, 4, 0),
-        "HASH": (8, 8, 4, 0),
-        "PERCPU_HASH": (8, 8, 4, 0),
-        "LPM_TRIE": (8, 8, 4, 1),
-        "PROG_ARRAY": (4, 4, 4, 0),
-        "DEVMAP": (4, 4, 4, 0),
-        "LRU_HASH": (8, 8, 4, 0),
-        "LRU_PERCPU_HASH": (8, 8, 4, 0),
-        "ARRAY_OF_MAPS": (4, 4, 4, 0),
-        "HASH_OF_MAPS": (8, 4, 4, 0),
-        "PERF_EVENT_ARRAY": (4, 4, 4, 0),
-        "QUEUE": (0, 8, 4, 0),
-        "STACK": (0, 8, 4, 0),
-        "BLOOM_FILTER": (0, 8, 4, 0),
-        "RINGBUF": (0, 0, 4096, 0),
-        "DEVMAP_HASH": (4, 4, 4, 0),
-        "CPUMAP": (4, 4, 4, 0),
-        "XSKMAP": (4, 4, 4, 0),
-    }
-    large = 4 << 20
-    rows: list[tuple[str, int, int, int, int, int]] = []
-    for name, (key, value, entries, flags) in good.items():
-        sizes = (0, 1, 2, 3, 4, 5, 8, 12, 20, 64, 256, 260, 261, 512, 513, 4096)
-        rows += [(name, size, value, entries, flags, 0) for size in sizes]
-        values = (0, 1, 3, 4, 5, 7, 8, 9, 4096, 32760, 32761, 32768, 32769, 1 << 31, (1 << 31) - 1, (1 << 32) - 1)
-        rows += [(name, key, size, 1, flags, 0) for size in values if name != "ARRAY" or size != (1 << 31) - 1]
-        near = [large - n for n in (8, 40, 48, 49, 56, 57, 64, 256, 264, 296, 297, 304, 320, 328, 329, 336, 400)]
-        rows += [(name, key, size, 1, flags, 0) for size in near]
-        counts = (0, 1, 1000, *((255, 256, 257, 4096, 8192, 12288) if name in ("CPUMAP", "RINGBUF") else ()))
-        rows += [(name, key, value, count, flags, 0) for count in counts if (name, count) != ("PERF_EVENT_ARRAY", 0)]
-        rows += [(name, key, value, entries, flags | 1 << bit, 0) for bit in range(20)]
-        rows += [(name, key, value, entries, flags | both, 0) for both in (0x18, 0x180, 0x88, 0x110, 0x99 - 1)]
-        rows += [(name, key, value, entries, 0, 0), (name, key, value, entries, flags, 1)]
-        rows += [(name, key, value, entries, flags, extra) for extra in (15, 16, 1 << 32) if name == "BLOOM_FILTER"]
-        rows += [(name, key, value, entries, flags | 6, 0) for _ in "x" if name.startswith("LRU")]
-    rows += [("HASH", 8, 8, (1 << 31) + 1, 1, 0), ("HASH", large, large, 1, 0, 0), ("HASH", large - 64, 16, 1, 0, 0)]
-    return list(dict.fromkeys(rows))
-
-
-def create_on_linux(row: tuple[str, int, int, int, int, int]) -> int:
-    """0 or the errno."""
-    things = map_things.Things()
-    inner = things.fd("template") if row[0].endswith("_OF_MAPS") else 0
-    result = bpfmaps.create(MAP_TYPES[row[0]].id, *row[1:], inner=inner)
-    things.close()
-    if result < 0:
-        return -result
-    os.close(result)
-    return 0
-
-
-def create_on_xdpsim(row: tuple[str, int, int, int, int, int]) -> str:
-    """Empty, or the hint of the InputError."""
-    name, key, value, entries, flags, extra = row
-    try:
-        inner = map_things.template(name)
-        create_map(MapSpec("m", name, key, value, entries, flags, map_extra=extra, inner=inner), cpus=2, number=0)
-    except InputError as err:
-        return f"{err.message}; {err.hint}"
-    return ""
-
-
 # golden
 
 
 def golden_scripts() -> list[Script]:
     """The recorded scripts with Linux's answers."""
     return [Script(**row) for row in golden(GOLDEN)["scripts"]]
-
-
-def golden_creations() -> list[tuple[tuple[str, int, int, int, int, int], int]]:
-    """Each recorded attempt to make a map, with Linux's errno or 0."""
-    return [(tuple(row[:-1]), row[-1]) for row in golden(GOLDEN)["creations"]]
 
 
 @recorder(GOLDEN)
@@ -400,5 +261,5 @@ def record_maps() -> dict[str, Any]:
     return {
         "cpus": [bpfmaps.possible_cpus()],
         "scripts": [asdict(script) for script in scripts],
-        "creations": [[*row, create_on_linux(row)] for row in creations()],
+        "creations": map_creations.ask(),
     }

@@ -1,8 +1,8 @@
 """What maps hold besides bytes: programs, other maps, perf events and sockets, on Linux and as xdpsim numbers them.
 
-A script names such a thing in the place of a value: `program`, `map1`, `event0`, `socket2`, `bad`. On Linux it is a file
-descriptor to write and an id to read; a read id becomes the thing's number with us, so that answers do not depend on
-the run.
+A script names such a thing in the place of a value: `program`, `map1`, `event0`, `socket2`, `bad`. On Linux it is a
+file descriptor to write and an id to read; a read id becomes the thing's number with us, so that answers do not depend
+on the run.
 """
 
 from __future__ import annotations
@@ -38,7 +38,11 @@ CHOICES: dict[str, tuple[str, ...]] = {
 NUMBERS = {
     "program": 1,
     **{name: number for number, name in enumerate(INNER_SHAPES, 1)},
-    **{"event0": 0, "event1": 1, "socket1": 1, "socket2": 2, "bad": 0},
+    "event0": 0,
+    "event1": 1,
+    "socket1": 1,
+    "socket2": 2,
+    "bad": 0,
 }
 """Each thing's number with us."""
 BAD_EVENT = 999

@@ -80,7 +80,7 @@ def _called(insn: Insn) -> str:
 
 def _context_fields(spec: ProgramSpec) -> Iterator[Need]:
     context = PROG_TYPES[spec.type].context if spec.type in PROG_TYPES else None
-    if context is None:
+    if context is None or not spec.code:
         return
     for slot, offset in find_facts(spec.code, spec.type).context_offsets.items():
         insn = spec.code[slot]

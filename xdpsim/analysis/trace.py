@@ -115,15 +115,16 @@ class Tracer:
     def _end(self, done: _Pending, program: LoadedProgram, slot: int, depth: int) -> None:
         """The instruction is done, and the next will be `slot` of `program`."""
         step = done.step
-        if depth == step.depth and program is done.loaded:
+        if done.row is not None and done.row.control is Control.TAIL_CALL:
+            is_missed = program is done.loaded and slot == step.slot + 1
+            step.result = "no program there" if is_missed else f"goes on in program {program.spec.name}"
+        elif depth == step.depth and program is done.loaded:
             before, now = done.regs, self._cpu.regs
             step.changes = {f"r{n}": self._namer.value(now[n]) for n in range(10) if now[n] != before[n]}
             if done.row is not None:
                 step.result = self._namer.result(done.row, now[0])
             if done.insn.family is Family.MAY_GOTO:
                 step.taken = slot != step.slot + 1
-        elif done.row is not None and done.row.control is Control.TAIL_CALL:
-            step.result = f"goes on in program {program.spec.name}"
         if done.is_told:
             self._tell(Return(step.number, step.depth, step.program, step.slot, step.changes, step.result))
         else:

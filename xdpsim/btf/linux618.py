@@ -8,7 +8,7 @@ may be taken for one that is there. Measured from a running 6.18 by make_linux61
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -39,9 +39,14 @@ class KernelTypes:
 @cache
 def linux618() -> KernelTypes:
     """The shipped table, read once."""
+    return read_types(_lines())
+
+
+def read_types(lines: Iterable[str]) -> KernelTypes:
+    """A table out of its lines, up to those that name kfuncs."""
     types: list[Type] = [VOID]
     opaque: set[int] = set()
-    for line in _lines():
+    for line in lines:
         letter, *fields = line.split("\t")
         if letter == "F":
             break

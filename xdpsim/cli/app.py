@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import xdpsim
 from xdpsim.cli.commands import add_commands
+from xdpsim.cli.completion import program_names
 from xdpsim.cli.errors import USAGE
 from xdpsim.cli.options import CaptureSide, EngineName, Layer2, RunOptions
 
@@ -61,8 +62,13 @@ def _add_run(app: "Typer") -> None:
             typer.Option("-r", "--read", metavar="FILE", help="The capture: pcap or pcapng, also gzip; - is stdin."),
         ],
         program: Annotated[
-            str, typer.Option(
-                "-p", "--program", metavar="NAME", autocompletion=program_names, help="Which program, where OBJ has several."
+            str,
+            typer.Option(
+                "-p",
+                "--program",
+                metavar="NAME",
+                autocompletion=program_names,
+                help="Which program, where OBJ has several.",
             ),
         ] = "",
         write: Annotated[

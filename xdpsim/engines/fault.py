@@ -14,7 +14,6 @@ from xdpsim.helpers.rows import KFUNCS, Helper, helper_for
 from xdpsim.isa.disasm import disasm
 from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import Family
-from xdpsim.isa.rows import Family
 from xdpsim.loader.model import Line
 from xdpsim.memory.layout import View
 from xdpsim.memory.space import counted

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from xdpsim.helpers import (
+    btf_show,
     callbacks,
     checksum,
     dynptr,
+    events,
     fib,
     kfuncs_conntrack,
     kfuncs_dynptr,
@@ -13,6 +15,8 @@ from xdpsim.helpers import (
     kfuncs_iter,
     kfuncs_marks,
     kfuncs_objects,
+    kfuncs_wq,
+    kfuncs_xdp,
     listener_cookies,
     locks,
     map_ops,
@@ -60,4 +64,8 @@ MODULES = (
     kfuncs_marks,
     kfuncs_objects,
     locks,
+    events,
+    btf_show,
+    kfuncs_wq,
+    kfuncs_xdp,
 )

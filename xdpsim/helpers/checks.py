@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from xdpsim.helpers.rows import Arg, Helper
 from xdpsim.maps.header import MAP
+from xdpsim.maps.ringbuf import ringbuf_is_sample
+from xdpsim.maps.types import MAP_TYPES
 from xdpsim.memory.native import native
 from xdpsim.memory.raw import load8, load32, load64
 from xdpsim.memory.space_ops import is_header, may_access
 from xdpsim.memory.structs import RUN_STATE
 
 _MAP, _CTX, _KEY, _VALUE, _READ, _READ_OR_NULL, _WRITE, _STRING = 1, 2, 3, 4, 5, 6, 7, 8
+_SAMPLE, _VALUE_OUT = 9, 10
 _CODES = {
     Arg.CONST_MAP_PTR: _MAP,
     Arg.CTX: _CTX,
@@ -25,7 +28,10 @@ _CODES = {
     Arg.MEM_WRITE: _WRITE,
     Arg.UNINIT_MEM_OR_NULL: _WRITE,
     Arg.CONST_STR: _STRING,
+    Arg.RINGBUF_MEM: _SAMPLE,
+    Arg.UNINIT_MAP_VALUE: _VALUE_OUT,
 }
+_TYPE, _BLOOM = MAP.offset("type"), MAP_TYPES["BLOOM_FILTER"].id
 _FIXED = 128
 """Kinds from here on are memory that the helper writes, of so many bytes more."""
 _FIXED_READ = 64
@@ -80,6 +86,10 @@ def check_argument(rs: int, kind: int, value: int, size: int, map_: int) -> int:
         return may_access(rs, value, kind - _FIXED_READ, 0)
     if kind == _STRING:
         return is_string(rs, value)
+    if kind == _SAMPLE:
+        return ringbuf_is_sample(rs, value)
+    if kind == _VALUE_OUT:  # a filter is asked for a value, the others give one
+        return may_access(rs, value, load32(map_ + _VALUE_SIZE), 0 if load32(map_ + _TYPE) == _BLOOM else 1)
     if size > _MAX_SIZE:
         return 0
     if size == 0:

@@ -120,7 +120,7 @@ def bpf_dynptr_read(machine: Machine, dst: int, length: int, src: int, offset: i
     source = read_dynptr(machine, src, 3)
     if not source.data or flags:
         return -_EINVAL
-    found = read_bytes(machine, source, offset, length, 3)
+    found = read_bytes(machine, source, offset & M32, length & M32, 3)
     if isinstance(found, int):
         return found
     if found:
@@ -133,7 +133,7 @@ def bpf_dynptr_read(machine: Machine, dst: int, length: int, src: int, offset: i
 )
 def bpf_dynptr_write(machine: Machine, dst: int, offset: int, src: int, length: int, flags: int) -> int:
     """Copy into a dynptr; -EINVAL into a null or read-only one or with flags, -E2BIG past its end."""
-    target = read_dynptr(machine, dst, 1)
+    target, offset, length = read_dynptr(machine, dst, 1), offset & M32, length & M32
     if not target.data or target.is_read_only:
         return -_EINVAL
     if not target.holds(offset, length):
@@ -146,7 +146,7 @@ def bpf_dynptr_write(machine: Machine, dst: int, offset: int, src: int, length: 
 @helper(203, args=(Arg.DYNPTR, Arg.ANYTHING, Arg.ALLOC_SIZE_OR_ZERO), returns=Ret.DYNPTR_MEM_OR_NULL)
 def bpf_dynptr_data(machine: Machine, dynptr: int, offset: int, length: int) -> int:
     """The address behind part of a dynptr over memory; 0 over a packet, past its end, and when it is read-only."""
-    found = read_dynptr(machine, dynptr, 1)
+    found, offset, length = read_dynptr(machine, dynptr, 1), offset & M32, length & M32
     if not found.data or found.is_read_only or found.type == XDP or not found.holds(offset, length):
         return 0
     return found.memory(machine, offset, length, 1)

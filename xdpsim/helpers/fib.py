@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
-from ipaddress import IPv6Address
 
 from xdpsim.helpers.machine import Machine
 from xdpsim.helpers.rows import Arg, BadArgument, Ret, helper
@@ -70,6 +69,7 @@ PARAMS = Struct(
 _SRC, _DST, _MACS = PARAMS.offset("src"), PARAMS.offset("dst"), PARAMS.offset("mark")
 _DSCP_MASK = 0xFC
 _LOOPBACK_IFINDEX = 1
+_LOOPBACK6 = bytes(15) + b"\1"
 _MAX_MTU4, _MAX_MTU6, _MIN_MTU6 = 0xFFFF, 0xFFFF + 40, 1280
 
 
@@ -226,5 +226,4 @@ def _result_of(route: Route | None) -> int:
 
 def _needs_strict(address: bytes) -> bool:
     """rt6_need_strict: addresses that mean something on one link only."""
-    parsed = IPv6Address(address)
-    return parsed.is_multicast or parsed.is_link_local or parsed.is_loopback
+    return address[0] == 0xFF or (address[0] == 0xFE and address[1] & 0xC0 == 0x80) or address == _LOOPBACK6

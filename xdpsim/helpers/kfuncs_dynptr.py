@@ -1,8 +1,11 @@
-"""Kernel functions on dynptrs. Follows bpf_dynptr_slice() and its neighbours in kernel/bpf/helpers.c."""
+"""Kernel functions on dynptrs. Follows bpf_dynptr_slice() and its neighbours in kernel/bpf/helpers.c.
+
+Linux 6.18 takes offsets and lengths as 32 bits, whatever the program passes.
+"""
 
 from __future__ import annotations
 
-from xdpsim.bits import M32, M64
+from xdpsim.bits import M32
 from xdpsim.helpers.dynptr import (
     NULL,
     XDP,
@@ -15,11 +18,12 @@ from xdpsim.helpers.dynptr import (
     write_dynptr,
 )
 from xdpsim.helpers.machine import Machine
-from xdpsim.helpers.rows import Arg, Ret, kfunc
+from xdpsim.helpers.rows import Arg, BadArgument, Ret, kfunc
 from xdpsim.helpers.xdp_pieces import load_packet, packet_pointer
 
 _EINVAL, _E2BIG, _ERANGE = 22, 7, 34
-_SLICE = (Arg.DYNPTR, Arg.ANYTHING, Arg.MEM_OR_NULL, Arg.SIZE)
+_SLICE = (Arg.DYNPTR, Arg.ANYTHING, Arg.ANYTHING, Arg.SIZE)
+"""The third argument is a buffer or null; only a buffer that is needed is looked at."""
 
 
 @kfunc(args=(Arg.CTX, Arg.ANYTHING, Arg.UNINIT_DYNPTR), returns=Ret.INTEGER)
@@ -30,6 +34,7 @@ def bpf_dynptr_from_xdp(machine: Machine, ctx: int, flags: int, dynptr: int) -> 
 
 
 def _slice(machine: Machine, dynptr: Dynptr, offset: int, buffer: int, size: int) -> int:
+    offset, size = offset & M32, size & M32
     if not dynptr.data or not dynptr.holds(offset, size):
         return 0
     if dynptr.type != XDP:
@@ -39,7 +44,9 @@ def _slice(machine: Machine, dynptr: Dynptr, offset: int, buffer: int, size: int
     if at or not buffer:
         return at
     found = load_packet(machine, dynptr.offset + offset, size)
-    if isinstance(found, bytes) and machine.space.writable(buffer, size):
+    if not machine.space.writable(buffer, size):
+        raise BadArgument(3)
+    if found and isinstance(found, bytes):
         machine.space.write(buffer, found)
     return buffer
 
@@ -47,20 +54,20 @@ def _slice(machine: Machine, dynptr: Dynptr, offset: int, buffer: int, size: int
 @kfunc(args=_SLICE, returns=Ret.DYNPTR_MEM_OR_NULL)
 def bpf_dynptr_slice(machine: Machine, dynptr: int, offset: int, buffer: int, size: int) -> int:
     """Where part of a dynptr lies, to be read; parts that do not lie in one piece are copied into `buffer`."""
-    return _slice(machine, read_dynptr(machine, dynptr, 1), offset, buffer, size & M32)
+    return _slice(machine, read_dynptr(machine, dynptr, 1), offset, buffer, size)
 
 
 @kfunc(args=_SLICE, returns=Ret.DYNPTR_MEM_OR_NULL)
 def bpf_dynptr_slice_rdwr(machine: Machine, dynptr: int, offset: int, buffer: int, size: int) -> int:
     """As bpf_dynptr_slice, to be written as well; 0 when the dynptr is read-only."""
     found = read_dynptr(machine, dynptr, 1)
-    return 0 if found.is_read_only else _slice(machine, found, offset, buffer, size & M32)
+    return 0 if found.is_read_only else _slice(machine, found, offset, buffer, size)
 
 
 @kfunc(args=(Arg.DYNPTR, Arg.ANYTHING, Arg.ANYTHING), returns=Ret.INTEGER)
 def bpf_dynptr_adjust(machine: Machine, dynptr: int, start: int, end: int) -> int:
     """Let it be [start, end) of what it was: -ERANGE past its end, -EINVAL when start is behind end or it is null."""
-    found = read_dynptr(machine, dynptr, 1)
+    found, start, end = read_dynptr(machine, dynptr, 1), start & M32, end & M32
     if not found.data or start > end:
         return -_EINVAL
     if end > found.size:
@@ -84,9 +91,9 @@ def bpf_dynptr_is_rdonly(machine: Machine, dynptr: int) -> int:
 
 @kfunc(args=(Arg.DYNPTR,), returns=Ret.INTEGER)
 def bpf_dynptr_size(machine: Machine, dynptr: int) -> int:
-    """Bytes in it; -EINVAL of a null one."""
+    """Bytes in it; -EINVAL, in 32 bits, of a null one."""
     found = read_dynptr(machine, dynptr, 1)
-    return found.size if found.data else -_EINVAL & M64
+    return found.size if found.data else -_EINVAL & M32
 
 
 @kfunc(args=(Arg.DYNPTR, Arg.UNINIT_DYNPTR), returns=Ret.INTEGER)
@@ -101,6 +108,7 @@ def bpf_dynptr_clone(machine: Machine, dynptr: int, clone: int) -> int:
 def bpf_dynptr_copy(machine: Machine, dst: int, dst_offset: int, src: int, src_offset: int, size: int) -> int:
     """Copy between two dynptrs: 0 or a negative errno."""
     target, source = read_dynptr(machine, dst, 1), read_dynptr(machine, src, 3)
+    dst_offset, src_offset, size = dst_offset & M32, src_offset & M32, size & M32
     if not target.data or not source.data or target.is_read_only:
         return -_EINVAL
     if not target.holds(dst_offset, size) or not source.holds(src_offset, size):
@@ -112,7 +120,7 @@ def bpf_dynptr_copy(machine: Machine, dst: int, dst_offset: int, src: int, src_o
 @kfunc(args=(Arg.DYNPTR, Arg.ANYTHING, Arg.ANYTHING, Arg.ANYTHING), returns=Ret.INTEGER)
 def bpf_dynptr_memset(machine: Machine, dynptr: int, offset: int, size: int, value: int) -> int:
     """Fill part of a dynptr with one byte: 0 or a negative errno."""
-    target = read_dynptr(machine, dynptr, 1)
+    target, offset, size = read_dynptr(machine, dynptr, 1), offset & M32, size & M32
     if not target.data or target.is_read_only:
         return -_EINVAL
     if not target.holds(offset, size):

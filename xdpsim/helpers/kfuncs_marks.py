@@ -1,4 +1,4 @@
-"""Kernel functions that mark a stretch of a program (RCU, preemption, interrupts) or change what a pointer is called.
+"""Kernel functions that mark a stretch of a program (RCU, preemption, interrupts), bpf_rdonly_cast and bpf_throw.
 
 Packets run one after the other and nothing interrupts them, so the marks do nothing.
 """

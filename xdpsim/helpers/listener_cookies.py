@@ -18,7 +18,7 @@ _EINVAL, _ENOENT, _EPROTONOSUPPORT = 22, 2, 93
 _IP4_BYTES, _IP6_BYTES, _TCP_BYTES = 20, 40, 20
 _DATA_OFFSET, _FLAGS = 12, 13
 _FIN, _SYN, _RST, _ACK = 1, 2, 4, 16
-_ADDRESSES = {4: (12, 1, 1460), 6: (8, 4, 1220)}
+_ADDRESSES = {4: (12, 1, 536), 6: (8, 4, 1220)}
 """By IP version: where the addresses are, how many words one has, the size without an option (af_ops->mss_clamp)."""
 _VALID_TICKS = 2 * 60 * HZ
 """TCP_SYNCOOKIE_VALID."""

@@ -60,5 +60,11 @@ class Machine(Protocol):
     def call_back(self, function: int, *args: int) -> int:
         """Run a function of the running program, given by the handle that a register held; its r0."""
 
+    rings: list[Map]
+    """The ring buffers: `drain_rings` is to be called behind each packet when there are any."""
+
+    def drain_rings(self) -> None:
+        """Make what programs have submitted to ring buffers events of the packet that is running."""
+
     def emit(self, kind: str, data: object) -> None:
         """Record an event of the packet that is running: trace text, perf sample, ring buffer record."""

@@ -151,6 +151,14 @@ def shown(value: int, machine: Machine) -> int:
     return _KERNEL_BASE | crc32(space.describe(value).encode())
 
 
+def pointer_text(machine: Machine, value: int, *, raw: bool) -> bytes:
+    """The 16 digits of %px, or of %p, which in Linux is a hash of 32 bits unless it is 0 or an error."""
+    number = shown(value, machine)
+    if not raw and 0 < number < M64 - _MOST_ERRNO:
+        number = crc32(number.to_bytes(8, "little"))
+    return b"%016x" % number
+
+
 class _Printer:
     """The second step: lays the packed values out; `out` grows without end, of which `size` bytes are kept."""
 
@@ -185,12 +193,10 @@ class _Printer:
 
     def _pointer(self, match: re.Match[bytes], value: int) -> bytes:
         kind = match["pointer"]
-        number = shown(value, self.machine)
         if kind in (b"ps", b"pS"):
-            return _padded(b"%#x" % number, match)
-        if kind != b"px" and 0 < number < M64 - _MOST_ERRNO:
-            number = crc32(number.to_bytes(8, "little")) & M32  # %p is a hash in Linux, of 32 bits
-        return _number(b"", b"%x" % number, match["flags"] if match["width"] else b"0", _width(match) or 16)
+            return _padded(b"%#x" % shown(value, self.machine), match)
+        digits = pointer_text(self.machine, value, raw=kind == b"px")
+        return _number(b"", digits.lstrip(b"0") or b"0", match["flags"], _width(match)) if match["width"] else digits
 
 
 def _integer(match: re.Match[bytes], value: int) -> bytes:

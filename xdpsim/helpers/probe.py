@@ -24,7 +24,7 @@ def _is_known(machine: Machine, addr: int) -> bool:
     return space.piece_at(addr, 1) is not None or space.region_at(addr) is not None or addr == machine.run_state.context
 
 
-def _kernel_error(machine: Machine, addr: int) -> int:
+def kernel_error(machine: Machine, addr: int) -> int:
     """Why an address cannot be read as the kernel's: it is in the kernel's half, or it is not."""
     is_allowed = addr >= _KERNEL_START and not _VSYSCALL_PAGE <= addr < _VSYSCALL_PAGE + _PAGE
     return -_EFAULT if is_allowed or _is_known(machine, addr) else -_ERANGE
@@ -44,7 +44,7 @@ def bpf_probe_read_kernel(machine: Machine, dst: int, size: int, addr: int) -> i
             space.write(dst, space.read(addr, size))
         return 0
     _zero(machine, dst, size)
-    error = _kernel_error(machine, addr)
+    error = kernel_error(machine, addr)
     return 0 if size == 0 and error == -_EFAULT else error
 
 
@@ -55,7 +55,7 @@ def bpf_probe_read_kernel_str(machine: Machine, dst: int, size: int, addr: int) 
         return 0
     if machine.space.piece_at(addr, 1) is None:
         _zero(machine, dst, size)
-        return _kernel_error(machine, addr)
+        return kernel_error(machine, addr)
     text = read_string(addr, size - 1, machine) + b"\0"
     machine.space.write(dst, text)
     return len(text)

@@ -79,7 +79,8 @@ def grow_last_frag(frame: int, delta: int) -> int:
     """Lengthen the last frag with zeros; -EINVAL past its page."""
     frag = frame + _FRAGS + (load32(frame + _NR_FRAGS) - 1) * _FRAG_BYTES
     length = load32(frag + _FRAG_LENGTH)
-    if length + delta > FRAME_BYTES:
+    inside = load64(frag) & FRAME_BYTES - 1  # a frag that data was pulled from begins later
+    if inside + length + delta > FRAME_BYTES:
         return _EINVAL
     fill(load64(frag) + length, 0, delta)
     store32(frag + _FRAG_LENGTH, length + delta)

@@ -52,6 +52,12 @@ def load_packet(machine: Machine, offset: int, length: int) -> bytes | int:
     return data
 
 
+def packet_head(machine: Machine, length: int) -> bytes:
+    """The first `length` bytes of the packet, which has so many."""
+    view, base = machine.pool.block.view, machine.pool.block.address
+    return b"".join(view[at - base : at - base + size] for at, size in _parts(machine, 0, length))
+
+
 def store_packet(machine: Machine, offset: int, data: bytes) -> int:
     """Write bytes of the packet: 0 or a negative errno."""
     if error := range_error(machine, offset, len(data)):

@@ -16,6 +16,7 @@ from xdpsim.isa.classic_check import check_classic
 _FIELDS = (("code", 0xFFFF), ("jt", 0xFF), ("jf", 0xFF), ("k", 0xFFFF_FFFF))
 _NUMBERS = re.compile(r"[0-9\s,]+")
 _C_ENTRY = re.compile(r"\{([^{}]*)\}\s*,?")
+_C_START = re.compile(r"\{\s*(?:\{\s*)?\d")
 _C_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 
 
@@ -31,9 +32,8 @@ def _read(source: str | bytes) -> ClassicCode:
         return decode_classic(source)
     if _NUMBERS.fullmatch(source) and any(map(str.isdigit, source)):
         return _from_numbers(source)
-    if "{" in source:
-        return _from_c(source)
-    return assemble_classic(source)
+    bare = _C_COMMENT.sub(" ", source)
+    return _from_c(bare) if _C_START.search(bare) else assemble_classic(source)
 
 
 def _from_numbers(text: str) -> ClassicCode:
@@ -46,8 +46,7 @@ def _from_numbers(text: str) -> ClassicCode:
 
 def _from_c(text: str) -> ClassicCode:
     """tcpdump -dd: `{ 0x28, 0, 0, 0x0000000c },` for each instruction."""
-    bare = _C_COMMENT.sub(" ", text)
-    body = bare[bare.index("{") :]
+    body = text[text.index("{") :]
     if re.match(r"\{\s*\{", body):  # the braces of a whole definition round its entries
         body = body[1 : body.rfind("}")]
     rest = _C_ENTRY.sub("", body).strip(" \t\n;")

@@ -73,7 +73,7 @@ class Linker:
         return Linked(() if unread else tuple(code), placed, tuple(sorted(blocked)), tuple(kfuncs), poisoned)
 
     def _references(self, main: Function, catcher: Function | None) -> tuple[Reference, ...]:
-        """What is met first: all that the main function calls, then what catches its exceptions."""
+        """What the main function refers to, and last what catches its exceptions."""
         references = self.reader.body(main).references
         return (*references, Reference(0, catcher)) if catcher is not None else references
 

@@ -146,7 +146,11 @@ def _fill(maps: Maps, tails: TailSlots, programs: tuple[Function, ...]) -> None:
     for f in programs:
         if f in tails.map_of:
             maps.values.setdefault(maps.specs[tails.map_of[f]].name, {})[tails.slot_of[f]] = f.name
+    names = {f.name for f in programs}
     for index, spec in enumerate(maps.specs):
+        wrong = set(maps.values.get(spec.name, {}).values()) - names if spec.type == "PROG_ARRAY" else ()
+        if wrong:
+            raise InputError(f"map {spec.name}: holds {min(wrong)!r}, expected a program")
         if spec.type == "PROG_ARRAY" and not spec.max_entries:
             maps.specs[index] = replace(spec, max_entries=max(maps.values.get(spec.name, {0: ""})) + 1)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from xdpsim.bits import round_up
 from xdpsim.btf.types import Array, Btf, DataSec, Enum, Kind, Linkage, Member, Ref, Struct, Var
 from xdpsim.errors import InputError
-from xdpsim.loader.elf import Elf, Section, Symbol
+from xdpsim.loader.elf import Elf, Relocation, Section
 from xdpsim.loader.functions import DataPlaces
 from xdpsim.loader.legacy import first_entries, read_legacy
 from xdpsim.maps.spec import MapSpec
@@ -238,8 +238,6 @@ def _spec(btf: Btf, found: _Definition) -> MapSpec:
         raise InputError(f"{where}: holds maps, expected type ARRAY_OF_MAPS or HASH_OF_MAPS, not {kind}")
     if found.holds_programs and kind != "PROG_ARRAY":
         raise InputError(f"{where}: holds programs, expected type PROG_ARRAY, not {kind}")
-    if numbers.get("pinning", 0) > 1:
-        raise InputError(f"{where}: pinning {numbers['pinning']}, expected 0 (none) or 1 (by name)")
     typed = kind not in _WITHOUT_BTF
     entries = numbers.get("max_entries", 0)
     return MapSpec(
@@ -271,7 +269,7 @@ def _ring_size(entries: int) -> int:
 def _read_values(elf: Elf, section: Section, spans: list[tuple[int, int, _Definition]], maps: Maps) -> None:
     """Relocations in .maps are the initial entries: `.values = { [3] = &inner }`."""
     for relocation in elf.relocations.get(section.index, ()):
-        at, symbol = relocation.offset, relocation.symbol
+        at = relocation.offset
         before = bisect_right(spans, at, key=lambda span: span[0])
         span = spans[before - 1] if before and at + POINTER <= spans[before - 1][1] else None
         where = f"section {MAPS_SECTION!r}: relocation at offset {at}"
@@ -280,11 +278,16 @@ def _read_values(elf: Elf, section: Section, spans: list[tuple[int, int, _Defini
         index, rest = divmod(at - span[0] - span[2].values_at, POINTER)
         if rest:
             raise InputError(f"{where}: expected a multiple of {POINTER} from the first value of map {span[2].name}")
-        maps.values.setdefault(span[2].name, {})[index] = _value_name(elf, section, span[2], symbol, maps, where)
+        maps.values.setdefault(span[2].name, {})[index] = _value_name(elf, section, span[2], relocation, maps, where)
 
 
-def _value_name(elf: Elf, section: Section, into: _Definition, symbol: Symbol, maps: Maps, where: str) -> str:
+def _value_name(elf: Elf, section: Section, into: _Definition, at: Relocation, maps: Maps, where: str) -> str:
+    symbol = at.symbol
     if into.holds_programs:
+        if symbol.type == "SECTION":  # a static function: its place in the section stands in the data
+            place = symbol.section, int.from_bytes(section.data[at.offset : at.offset + POINTER], "little")
+            found = (s for s in elf.symbols if s.type == "FUNC" and (s.section, s.value) == place)
+            symbol = next(found, symbol)
         if symbol.type != "FUNC":
             raise InputError(f"{where}: names {symbol.name!r}, expected a program for map {into.name}")
         return symbol.name

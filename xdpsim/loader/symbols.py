@@ -8,6 +8,7 @@ program here, as it was to libbpf before 1.0 and is to iproute2.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from itertools import pairwise
 
 from xdpsim.errors import InputError
@@ -19,7 +20,8 @@ _LABEL = re.compile(r"\.?L(BB|tmp|func|Ltmp)?[0-9_]*|\$.*|\.L.*")
 
 def find_functions(elf: Elf) -> tuple[Function, ...]:
     """All functions, by section and offset. InputError for one that is not inside its section."""
-    found = []
+    found: list[Function] = []
+    starts = sorted((s.section, s.value) for s in elf.symbols if s.type == "FUNC")
     for symbol in elf.symbols:
         if symbol.type != "FUNC" or symbol.section <= UNDEFINED:
             continue
@@ -29,14 +31,14 @@ def find_functions(elf: Elf) -> tuple[Function, ...]:
             raise InputError(f"{where}: a function in section {section.name!r}, which is not executable")
         if not symbol.name:
             raise InputError(f"{where}: a function in section {section.name!r}, expected a name")
-        if symbol.value % SLOT or symbol.size % SLOT or not symbol.size:
-            raise InputError(f"{where}: {symbol.size} bytes at offset {symbol.value}, expected multiples of {SLOT}")
-        if symbol.value + symbol.size > section.size:
+        size = symbol.size or _room(section, symbol, starts)
+        if symbol.value % SLOT or size % SLOT or size <= 0:
+            raise InputError(f"{where}: {size} bytes at offset {symbol.value}, expected multiples of {SLOT}")
+        if symbol.value + size > section.size:
             raise InputError(
-                f"{where}: ends at byte {symbol.value + symbol.size} of section {section.name!r}, "
-                f"which has {section.size}"
+                f"{where}: ends at byte {symbol.value + size} of section {section.name!r}, which has {section.size}"
             )
-        found.append(Function(symbol.name, section, symbol.value, symbol.size, symbol.bind == "LOCAL"))
+        found.append(Function(symbol.name, section, symbol.value, size, symbol.bind == "LOCAL"))
     typed = {f.section.index for f in found}
     untyped: dict[int, list[Symbol]] = {}
     for symbol in elf.symbols:
@@ -46,6 +48,13 @@ def find_functions(elf: Elf) -> tuple[Function, ...]:
         if section.executable and section.size and section.index not in typed:
             found += _untyped(section, untyped.get(section.index, []))
     return tuple(sorted(found, key=lambda f: (f.section.index, f.offset)))
+
+
+def _room(section: Section, symbol: Symbol, starts: list[tuple[int, int]]) -> int:
+    """Bytes up to the next function, or to the end of the section."""
+    behind = bisect_right(starts, (symbol.section, symbol.value))
+    is_last = behind == len(starts) or starts[behind][0] != symbol.section
+    return (section.size if is_last else starts[behind][1]) - symbol.value
 
 
 def _untyped(section: Section, symbols: list[Symbol]) -> list[Function]:

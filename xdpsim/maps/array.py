@@ -154,8 +154,8 @@ def index_key(memory: MapMemory) -> None:
 def _build(memory: MapMemory) -> None:
     spec = memory.spec
     stride = slot_bytes(spec.value_size)
-    copies = memory.cpus if spec.type == "PERCPU_ARRAY" else 1
-    block = memory.block(spec.max_entries * stride * copies, "values")
+    copies = memory.cpus if spec.type == "PERCPU_ARRAY" else 0
+    block = memory.block(spec.max_entries * stride * max(copies, 1), "values")
     memory.place_values(block, offset=0, count=spec.max_entries, stride=stride, copies=copies)
     index_key(memory)
     if spec.initial is not None:

@@ -117,6 +117,9 @@ class ByteMap:
         """
         if value:
             return self._take(self.kind.peek, value)
+        return -self.kind.lookup_error if self.kind.lookup_error else self._look(key)
+
+    def _look(self, key: bytes) -> bytes | int:
         address = (self.kind.user_lookup or self.kind.lookup_for(self.spec))(*self._call(key))
         if address >= FIRST_ERROR:
             return signed(address, 64)
@@ -125,8 +128,8 @@ class ByteMap:
         return self._read(address) if address else -ENOENT
 
     def lookup_bytes(self, key: bytes) -> bytes | None:
-        """As find_bytes, with None where there is no value to be had."""
-        found = self.find_bytes(key)
+        """As find_bytes, with None where there is no value to be had; also where Linux would not let a user look."""
+        found = self._look(key)
         return None if isinstance(found, int) else found
 
     def update_bytes(self, key: bytes, value: bytes, flags: int = BPF_ANY) -> int:
@@ -166,6 +169,11 @@ class ByteMap:
         self._put(self._value_at, value, size, "value")
         error = operation(_user_state().address, self._block.address, self._block.address + self._value_at)
         return signed(error, 64) or bytes(self._block.view[self._value_at : self._value_at + size])
+
+    @property
+    def elements_bytes(self) -> list[bytes] | None:
+        """The elements of a queue or stack, oldest first; None for other types of map."""
+        return self.kind.elements(self._memory) if self.kind.elements is not None else None
 
     def drain(self) -> list[bytes]:
         """Take the records that programs have submitted since the last call; there are some in ring buffers only."""

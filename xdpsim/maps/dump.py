@@ -25,6 +25,8 @@ def hex_list(data: bytes) -> list[str]:
 
 def dump_entries(source: Map, *, plain: bool = False) -> list[Entry]:
     """Every entry in map order; `plain` gives typed keys and values alone where BTF knows them."""
+    if source.elements_bytes is not None:
+        return [_element(source, value, plain) for value in source.elements_bytes]
     entries: list[Entry] = []
     for key, value in source.items_bytes():
         formatted = _formatted(source, key, value)
@@ -34,6 +36,15 @@ def dump_entries(source: Map, *, plain: bool = False) -> list[Entry]:
         entry: Entry = {"key": hex_list(key), **_values(source, value, hex_list)}
         entries.append(entry if formatted is None else {**entry, "formatted": formatted})
     return entries
+
+
+def _element(source: Map, value: bytes, plain: bool) -> Entry:
+    """One element of a queue or stack; its typed form stands as in other entries."""
+    typed: Entry | None = {"value": source.codec.typed_value(value)} if source.codec.is_typed else None
+    if plain and typed is not None:
+        return typed
+    entry: Entry = {"value": hex_list(value)}
+    return entry if typed is None else {**entry, "formatted": typed}
 
 
 def _formatted(source: Map, key: bytes, value: bytes) -> Entry | None:
@@ -73,6 +84,9 @@ def _load_entry(target: Map, entry: object, where: str) -> None:
     formatted = entry.get("formatted")
     if formatted is not None and not isinstance(formatted, Mapping):
         raise InputError(f"{where}: formatted: expected an object with key and value")
+    if not target.spec.key_size:
+        _load_element(target, entry, where)
+        return
     shown = entry if "key" in entry else formatted or entry
     if "key" not in shown:
         raise InputError(f"{where}: no key", hint='an entry is {"key": .., "value": ..}')
@@ -83,6 +97,17 @@ def _load_entry(target: Map, entry: object, where: str) -> None:
     if formatted is not None and shown is entry:
         _check_agrees(target, formatted, key, value, where)
     target.raise_error(target.update_bytes(key, value), f"{where}: key {target.codec.key_text(key)}")
+
+
+def _load_element(target: Map, entry: Mapping[object, object], where: str) -> None:
+    """Push one value to a map without keys."""
+    formatted = entry.get("formatted")
+    shown = formatted if "value" not in entry and isinstance(formatted, Mapping) else entry
+    if "value" not in shown or shown.keys() & {"key", "values"}:
+        raise InputError(f"{where}: expected one value and no key: a {target.spec.type} map has no keys")
+    whole = hex_bytes(shown["value"], target.spec.value_size)
+    value = target.encode(shown["value"] if whole is None else whole, f"{where}: value")
+    target.raise_error(target.update_bytes(b"", value), where)
 
 
 def _is_error(value: object) -> bool:

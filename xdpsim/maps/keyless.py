@@ -135,6 +135,13 @@ def _length(header: View) -> int:
     return (header.head - header.tail) % (header.max_entries + 1)
 
 
+def _elements(memory: MapMemory) -> list[bytes]:
+    block, header, size = memory.values, memory.header, memory.spec.value_size
+    assert block is not None
+    places = ((header.tail + n) % (header.max_entries + 1) * size for n in range(_length(header)))
+    return [bytes(block.view[at : at + size]) for at in places]
+
+
 QUEUE, STACK = (
     declare(
         MapKind(
@@ -152,6 +159,7 @@ QUEUE, STACK = (
             pop=pop,
             peek=peek,
             length=_length,
+            elements=_elements,
         )
     )
     for name, front, pop, peek in (

@@ -68,19 +68,19 @@ class MapMemory:
         return made
 
     def place_values(
-        self, block: Block, *, offset: int = 0, count: int, stride: int, copies: int = 1, is_writable: bool = True
+        self, block: Block, *, offset: int = 0, count: int, stride: int, copies: int = 0, is_writable: bool = True
     ) -> None:
-        """Say where `copies` runs of `count` values lie, one run per CPU in a per-CPU map."""
+        """Say where `count` values lie; in a per-CPU map, `copies` runs of them, one for each CPU."""
         self.values, self.value_slots = block, count
         self.header.values = block.address + offset
         self.header.value_stride = stride
-        self.header.cpu_stride = count * stride if copies > 1 else 0
+        self.header.cpu_stride = count * stride if copies else 0
         is_writable = is_writable and not (self.spec.read_only or self.spec.flags & BPF_F_RDONLY_PROG)
         region = Region(
             f"map {self.spec.name}",
             block,
             offset=offset,
-            count=count * copies,
+            count=count * max(copies, 1),
             stride=stride,
             valid=self.spec.value_size,
             writable=is_writable,
@@ -95,9 +95,10 @@ class MapKind:
     `update_error` is what an update checks before it looks at the value, for types whose values name other objects;
     for them, too, `encode_value` and `decode_value` turn a program or an interface into a value and back (the first may
     leave a value as it is). `user_lookup` and `user_update` differ from the program's operations where the type tells
-    the two apart. `map_extra` holds the bits that the field of that name may have. `length` counts the elements where
-    that takes no walk. Where a user's value is not what is stored, `store` makes the one of the other (or an errno) and
-    `load` turns back what lies at an address, both given the map. `drain` takes the records that wait for a user.
+    the two apart; `lookup_error` is the errno of bpf(2) where Linux lets no user look. `map_extra` holds the bits that
+    the field of that name may have. `length` counts the elements where that takes no walk. Where a user's value is not what is stored, `store` makes the one of the other (or an errno) and
+    `load` turns back what lies at an address, both given the map. `drain` takes the records that wait for a user,
+    `elements` are the values of a map without keys in the order in which they were pushed.
     """
 
     type: MapType
@@ -110,6 +111,7 @@ class MapKind:
     check: Callable[[MapSpec], Problem | None] = lambda spec: None
     user_lookup: NativeFunction | None = None
     user_update: NativeFunction | None = None
+    lookup_error: int = 0
     user_delete: NativeFunction | None = None
     update_error: NativeFunction | None = None
     push: NativeFunction = no_push
@@ -124,6 +126,7 @@ class MapKind:
     load: Callable[[Any, int], bytes] | None = None
     length: Callable[[View], int] | None = None
     drain: Callable[[MapMemory], list[bytes]] | None = None
+    elements: Callable[[MapMemory], list[bytes]] | None = None
 
     def lookup_for(self, spec: MapSpec) -> NativeFunction:
         """The program's lookup for this key size."""

@@ -1,7 +1,7 @@
 """LRU_HASH and LRU_PERCPU_HASH: hashes that evict what was not used of late when they are full.
 
 Follows kernel/bpf/hashtab.c. Chains and nodes are those of hash.py and percpu_hash.py; which node is evicted is decided
-by lru_lists.py. A program's lookup marks an element as used, a user's does not. A new node is taken, and others may be
+by lru_links.py. A program's lookup marks an element as used, a user's does not. A new node is taken, and others may be
 evicted for it, before the flags of an update are looked at.
 """
 
@@ -22,7 +22,8 @@ from xdpsim.maps.hash_nodes import (
 )
 from xdpsim.maps.header import E2BIG, EINVAL, ENOTSUPP, MAP, NEG_EINVAL, NEG_ENOENT, NEG_ENOMEM
 from xdpsim.maps.kind import PER_CPU_VALUE_BYTES, MapKind, MapMemory, Problem, declare, slot_bytes
-from xdpsim.maps.lru_lists import LRU_BYTES, build_lru, lru_give_node, lru_take_node, lru_touch
+from xdpsim.maps.lru_links import LRU_BYTES
+from xdpsim.maps.lru_lists import build_lru, lru_give_node, lru_take_node, lru_touch
 from xdpsim.maps.percpu_hash import percpu_hash_copy_all, percpu_hash_own
 from xdpsim.maps.spec import MapSpec
 from xdpsim.maps.special import map_copy_value, map_init_special

@@ -91,7 +91,26 @@ class Map(ByteMap, MutableMapping[Key, MapValue]):
         return self.kind.length(self.header) if self.kind.length else len(self.items_bytes())
 
     def __contains__(self, key: object) -> bool:
-        return self.lookup_bytes(self.codec.encode_key(key)) is not None
+        """Whether there is such a key; whether a queue, stack or Bloom filter holds (may hold) such a value."""
+        if self.spec.key_size:
+            return self.lookup_bytes(self.codec.encode_key(key)) is not None
+        value, elements = self.encode(key, f"map {self.name}"), self.elements_bytes
+        return isinstance(self.find_bytes(b"", value), bytes) if elements is None else value in elements
+
+    def push(self, value: object, flags: int = BPF_ANY) -> None:
+        """Add to a queue, stack or Bloom filter; InputError with the errno's name when it fails."""
+        where = f"map {self.name}"
+        self.raise_error(self.update_bytes(b"", self.encode(value, where), flags), where)
+
+    def peek(self) -> MapValue | None:
+        """What a queue or stack gives next, None when it is empty."""
+        found = self.lookup_bytes(b"")
+        return None if found is None else self.decode(found)
+
+    def take(self) -> MapValue | None:
+        """As peek, and remove it."""
+        found = self.take_bytes()
+        return None if isinstance(found, int) else self.decode(found)
 
     __hash__ = object.__hash__
 

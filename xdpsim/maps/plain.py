@@ -5,7 +5,7 @@ Programs get as far only unverified, since the verifier knows which type takes w
 
 from __future__ import annotations
 
-from xdpsim.maps.header import NEG_EINVAL, NEG_ENOTSUPP, NEG_EOPNOTSUPP
+from xdpsim.maps.header import NEG_EINVAL, NEG_ENOTSUPP
 from xdpsim.memory.native import native
 
 
@@ -19,12 +19,6 @@ def no_lookup(rs: int, map_: int, key: int) -> int:
 def refuse_lookup(rs: int, map_: int, key: int) -> int:
     """A user's lookup where the kernel itself says so: -ENOTSUPP in place of an address."""
     return NEG_ENOTSUPP
-
-
-@native
-def refuse_user_lookup(rs: int, map_: int, key: int) -> int:
-    """A user's lookup in a map that programs alone look into: -EOPNOTSUPP in place of an address."""
-    return NEG_EOPNOTSUPP
 
 
 @native

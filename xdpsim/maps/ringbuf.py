@@ -1,6 +1,6 @@
 """RINGBUF: records that programs reserve, fill and submit, and that a user drains in that order.
 
-Follows kernel/bpf/ringbuf.c. In memory a ring is one block: a control page (struct RING), then the data. A record is a
+Follows kernel/bpf/ringbuf.c. In memory a ring is one block: three pages for struct RING, then the data. A record is a
 header of 8 bytes {u32 length with the busy and discard bits, u32 pages from the block's start} and its bytes, rounded
 up to 8 together. Linux maps the data twice in a row so that a record may run over the end; here the second copy is
 memory of its own, which is brought in when such a record is reserved and written back when it is committed.
@@ -26,6 +26,8 @@ from xdpsim.memory.space_ops import find_region
 from xdpsim.memory.structs import REGION
 
 PAGE_BYTES = 4096
+DATA_AT = 3 * PAGE_BYTES
+"""As in Linux, where programs see it in what reserved records still hold of old ones' headers."""
 HEADER_BYTES = 8
 BUSY, DISCARDED = 1 << 31, 1 << 30
 LENGTH_MASK = DISCARDED - 1
@@ -59,7 +61,7 @@ def ringbuf_record_bytes(length: int) -> int:
 @native
 def ringbuf_header_at(ring: int, position: int) -> int:
     """Address of the record header at a position."""
-    return ring + PAGE_BYTES + (position & load64(ring + _SIZE) - 1)
+    return ring + DATA_AT + (position & load64(ring + _SIZE) - 1)
 
 
 @native
@@ -84,7 +86,7 @@ def ringbuf_reserve(rs: int, map_: int, size: int, flags: int) -> int:
     if after - load64(ring + _CONSUMER) >= room or after - pending >= room:
         return 0
     header = ringbuf_header_at(ring, position)
-    data = ring + PAGE_BYTES
+    data = ring + DATA_AT
     if header + taken > data + room:
         copy(data + room, data, header + taken - data - room)
     store32(header, size | BUSY)
@@ -118,7 +120,7 @@ def ringbuf_is_sample(rs: int, sample: int) -> int:
         return 0
     if load64(region + _REGION_STRIDE) != _RING_STRIDE:
         return 0
-    header = ringbuf_open_record(load64(region) - PAGE_BYTES, sample)
+    header = ringbuf_open_record(load64(region) - DATA_AT, sample)
     if header == 0:
         return 0
     return 1 if sample == header + HEADER_BYTES else 0
@@ -133,7 +135,7 @@ def ringbuf_commit(rs: int, sample: int, flags: int, discard: int) -> int:
     header = sample - HEADER_BYTES
     ring = (header & ~(PAGE_BYTES - 1)) - (load32(header + 4) << 12)
     room = load64(ring + _SIZE)
-    data = ring + PAGE_BYTES
+    data = ring + DATA_AT
     length = load32(header) & LENGTH_MASK
     end = header + ringbuf_record_bytes(length)
     if end > data + room:
@@ -165,7 +167,7 @@ class RingRegion(Region):
     __slots__ = ("ring",)
 
     def __init__(self, name: str, block: Block, size: int) -> None:
-        super().__init__(name, block, offset=PAGE_BYTES, stride=_RING_STRIDE, valid=2 * size)
+        super().__init__(name, block, offset=DATA_AT, stride=_RING_STRIDE, valid=2 * size)
         self.ring = block.address
 
     def piece_at(self, addr: int, size: int) -> Piece | None:
@@ -213,7 +215,7 @@ def _problem(spec: MapSpec) -> Problem | None:
 
 def _build(memory: MapMemory) -> None:
     size = memory.spec.max_entries
-    block = memory.block(PAGE_BYTES + 2 * size, "ring")
+    block = memory.block(DATA_AT + 2 * size, "ring")
     memory.values = block
     memory.header.values = block.address
     block.view[RING.offset("size") : RING.offset("size") + 8] = size.to_bytes(8, "little")

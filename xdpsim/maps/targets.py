@@ -19,6 +19,7 @@ from xdpsim.maps.hash_nodes import NODE_KEY, build_nodes, hash_find
 from xdpsim.maps.header import (
     E2BIG,
     EINVAL,
+    EOPNOTSUPP,
     MAP,
     NEG_E2BIG,
     NEG_EBADF,
@@ -29,7 +30,7 @@ from xdpsim.maps.header import (
     NEG_EOVERFLOW,
 )
 from xdpsim.maps.kind import MapKind, MapMemory, Problem, declare
-from xdpsim.maps.plain import refuse_delete, refuse_update, refuse_user_lookup
+from xdpsim.maps.plain import refuse_delete, refuse_update
 from xdpsim.maps.references import (
     BROADCAST_FLAGS,
     as_number,
@@ -114,6 +115,13 @@ def xskmap_update_error(rs: int, map_: int, key: int, value: int, flags: int) ->
     if flags > BPF_EXIST:
         return NEG_EINVAL
     return 0 if reference_slot(map_, key) else NEG_E2BIG
+
+
+@native
+def xskmap_user_lookup(rs: int, map_: int, key: int) -> int:
+    """Address of the number of the socket in a slot, 0 without one."""
+    slot = reference_lookup(rs, map_, key)
+    return slot + 4 if slot else 0
 
 
 @native
@@ -252,7 +260,8 @@ XSKMAP = declare(
         check=_socket_problem,
         build=_build_slots,
         lookup=reference_lookup,
-        user_lookup=refuse_user_lookup,
+        user_lookup=xskmap_user_lookup,
+        lookup_error=EOPNOTSUPP,
         update=xskmap_update,
         update_error=xskmap_update_error,
         delete=target_delete,

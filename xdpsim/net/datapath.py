@@ -162,7 +162,7 @@ class XdpHook:
         if kind == REDIRECT_IFINDEX:
             return Redirect(ifindex=batch.redirect_ifindex[index], flags=flags)
         target = self.machine.map_at(batch.redirect_map[index])
-        return Redirect(map=target.spec.name if target else "", key=batch.redirect_key[index], flags=flags)
+        return Redirect(map=target.spec.name if target is not None else "", key=batch.redirect_key[index], flags=flags)
 
 
 def refusal(data: bytes) -> str:

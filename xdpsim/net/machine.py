@@ -57,6 +57,7 @@ class EmulatedMachine:
         self._load_runner: Callable[[int], Any] = lambda number: None
         self._caller: Caller | None = None
         self._owners: dict[int, Map] = {}
+        self.rings: list[Map] = []
         self._parts: dict[Any, Any] = {}
 
     def add_map(self, spec: MapSpec) -> Map:
@@ -67,6 +68,8 @@ class EmulatedMachine:
         for region in (made.header_region, *made.regions):
             self.space.add(region)
         self._maps[made.header_address] = made
+        if made.kind.drain is not None:
+            self.rings.append(made)
         self._owners |= {region.start: made for region in made.regions}
         return made
 
@@ -126,6 +129,12 @@ class EmulatedMachine:
     def emit(self, kind: str, data: object) -> None:
         """Record an event of the packet that is running."""
         self.events.append(Event(kind, data, self.run_state.packet))
+
+    def drain_rings(self) -> None:
+        """Make what programs have submitted to ring buffers events of the packet that is running."""
+        for ring in self.rings:
+            for data in ring.drain():
+                self.emit("ringbuf", {"map": ring.name, "data": data})
 
     def take_events(self) -> list[Event]:
         """The events since the last call."""

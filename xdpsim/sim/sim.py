@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import BinaryIO
 
@@ -20,6 +21,8 @@ from xdpsim.loader.core.target import read_target
 from xdpsim.loader.load import load_object
 from xdpsim.loader.model import Object, ProgramSpec, Subprogram
 from xdpsim.loader.options import LoadOptions
+from xdpsim.loader.stand_ins import without_unknown_maps
+from xdpsim.maps.kind import KINDS
 from xdpsim.maps.spec import MapSpec
 from xdpsim.maps.types import MAP_TYPES
 from xdpsim.net.machine import EmulatedMachine, Event
@@ -85,7 +88,11 @@ class Sim(WorldMixin):
         data, found_name = _read_object(source)
         options = LoadOptions(type, set or {}, partial(read_target, btf), self.machine.cpus, self.linux)
         parsed = load_object(data, name or found_name, options)
-        loaded = self._place(parsed)
+        placed, unknown_maps = without_unknown_maps(parsed, KINDS)
+        loaded = self._place(placed)
+        for map_name in unknown_maps:
+            del loaded.maps[map_name]
+        loaded.source = replace(placed, maps=parsed.maps)
         if strict:
             for program in loaded:
                 loaded[program]

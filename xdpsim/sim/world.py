@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from xdpsim.bits import M32
-from xdpsim.errors import InputError
+from xdpsim.engines.protocol import Engine
+from xdpsim.errors import InputError, Unsupported
 from xdpsim.helpers.world import HZ, JIFFIES_AT_BOOT, TICK_NS
 from xdpsim.net.machine import EmulatedMachine
 from xdpsim.tables.conntrack import Connection, Ips, Tuple, Zone
@@ -30,10 +31,16 @@ class WorldMixin:
     """The part of `Sim` that fills the tables."""
 
     machine: EmulatedMachine
+    engine: Engine
 
     @property
     def tables(self) -> Tables:
-        """What was declared so far."""
+        """What was declared so far; Unsupported with the kernel engine, whose programs see Linux's own world."""
+        if self.engine.name == "kernel":
+            raise Unsupported(
+                "engine kernel: programs see an empty network namespace of Linux's own and the calling task",
+                hint="declare interfaces, routes, sockets and the like with engine='interpreter'",
+            )
         return self.machine.part(Tables)
 
     def interface(

@@ -14,46 +14,16 @@ from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address
 
 from xdpsim.errors import InputError
-from xdpsim.memory.layout import U16, U32, U64, Struct
+from xdpsim.memory.layout import U32
 from xdpsim.tables.interfaces import AF_INET, AF_INET6
 from xdpsim.tables.kernel_structs import size_of
 from xdpsim.tables.records import Memory, Record, RecordPool
+from xdpsim.tables.socket_layouts import BPF_SOCK, BPF_TCP_SOCK, KERNEL_PATHS
 
 IpAddress = IPv4Address | IPv6Address
 Endpoint = tuple[IpAddress, int]
 TCP, UDP = 6, 17
 _STREAM, _DGRAM = 1, 2
-
-BPF_SOCK = Struct(
-    "bpf_sock",
-    ("bound_dev_if", U32),
-    ("family", U32),
-    ("type", U32),
-    ("protocol", U32),
-    ("mark", U32),
-    ("priority", U32),
-    ("src_ip4", U32),
-    ("src_ip6", U32, 4),
-    ("src_port", U32),  # host byte order
-    ("dst_port", U16),  # network byte order
-    ("padding", U16),
-    ("dst_ip4", U32),
-    ("dst_ip6", U32, 4),
-    ("state", U32),
-    ("rx_queue_mapping", U32),
-)
-BPF_TCP_SOCK = Struct(
-    "bpf_tcp_sock",
-    *((name, U32) for name in ("snd_cwnd", "srtt_us", "rtt_min", "snd_ssthresh", "rcv_nxt", "snd_nxt", "snd_una")),
-    *((name, U32) for name in ("mss_cache", "ecn_flags", "rate_delivered", "rate_interval_us", "packets_out")),
-    *((name, U32) for name in ("retrans_out", "total_retrans", "segs_in", "data_segs_in", "segs_out")),
-    *((name, U32) for name in ("data_segs_out", "lost_out", "sacked_out")),
-    ("bytes_received", U64),
-    ("bytes_acked", U64),
-    *((name, U32) for name in ("dsack_dups", "delivered", "delivered_ce", "icsk_retransmits")),
-)
-_KERNEL_PATHS = {"rtt_min": "rtt_min.s[0].v", "icsk_retransmits": "inet_conn.icsk_retransmits"}
-"""Where struct tcp_sock keeps what bpf_tcp_sock calls otherwise."""
 
 
 class TcpState(IntEnum):
@@ -147,6 +117,8 @@ class Sockets:
         family = AF_INET if local[0].version == 4 else AF_INET6
         record = self._pool("socket", BPF_SOCK.size).new(label)
         known = _state_of(number, state, remote, label)
+        # An IPv6 socket that is bound to one address takes IPv6 alone, as if it had been told to.
+        v6only = v6only or (isinstance(local[0], IPv6Address) and int(local[0]) != 0 and not local[0].ipv4_mapped)
         made = Socket(number, family, local, remote, known, ifindex, v6only, flooded, record, dict(tcp))
         _fill(made, mark, priority, rx_queue)
         self._ports.setdefault((number, local[1]), []).insert(0, made)
@@ -175,7 +147,7 @@ class Sockets:
         """The connection with these ends, else the best listener, as seen by a packet that came by `ifindex`."""
         same_port = [s for s in self._ports.get((TCP, local[1]), ()) if s.ifindex in (0, ifindex)]
         for socket in same_port:
-            if socket.remote is None or socket.remote[1] != remote[1] or socket.is_mapped and version == 6:
+            if socket.remote is None or socket.remote[1] != remote[1] or (socket.is_mapped and version == 6):
                 continue
             if socket.local_as(version) == local[0] and socket.remote_as(version) == remote[0]:
                 return socket
@@ -273,7 +245,7 @@ def _fill(socket: Socket, mark: int, priority: int, rx_queue: int) -> None:
 
 def _forms(address: IpAddress) -> dict[int, bytes]:
     """An address by IP version. What the other version's members hold is the kernel's own affair; here it is zero."""
-    forms = {address.version: address.packed}
+    forms: dict[int, bytes] = {address.version: address.packed}
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
         forms[4] = address.ipv4_mapped.packed
     return forms
@@ -304,4 +276,4 @@ def _fill_kernel(record: Record, socket: Socket, struct_name: str) -> None:
             record.set("sock", f"sk_{path}", socket.record.read(BPF_SOCK.offset(path), U32))
     if struct_name in ("tcp_sock", "tcp6_sock"):
         for name, value in socket.tcp.items():
-            record.set("tcp_sock", _KERNEL_PATHS.get(name, name), value)
+            record.set("tcp_sock", KERNEL_PATHS.get(name, name), value)

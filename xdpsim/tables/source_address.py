@@ -24,6 +24,8 @@ _LABELS = [
 ]
 """The policy table of net/ipv6/addrlabel.c, the longest prefix of nested ones first."""
 _LINK_LOCAL, _SITE_LOCAL, _GLOBAL = 2, 5, 14
+_FE80, _FEC0 = 0xFE80 >> 6, 0xFEC0 >> 6
+"""The first ten bits of link-local and of site-local addresses."""
 
 
 def primary4(interface: Interface) -> list[IPv4Interface]:
@@ -77,9 +79,11 @@ def _score(address: IPv6Interface, target: IPv6Address, is_outgoing: bool) -> tu
 
 
 def _scope(address: IPv6Address) -> int:
-    if address.is_loopback or address.is_link_local:
+    """By the bits alone: what Python thinks of mapped addresses depends on its version."""
+    first = int(address) >> 118
+    if int(address) == 1 or first == _FE80:
         return _LINK_LOCAL
-    return _SITE_LOCAL if address.is_site_local else _GLOBAL
+    return _SITE_LOCAL if first == _FEC0 else _GLOBAL
 
 
 def _label(address: IPv6Address) -> int:

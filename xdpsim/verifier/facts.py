@@ -137,7 +137,7 @@ def _spill(values: Values, insn: Insn, target: Pointer | None, source: Pointer |
 
 
 def _forget_stack(values: Values) -> None:
-    """Something was written somewhere in the stack: a spill may be there still, which matters of stack pointers only."""
+    """Something was written somewhere in the stack; a stack pointer may be there still, which must not be forgotten."""
     for place in [place for place in values if isinstance(place, tuple)]:
         if values[place].kind in _STACK:
             values[place] = Pointer("in_stack")

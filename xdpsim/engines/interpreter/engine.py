@@ -162,6 +162,8 @@ class InterpretedProgram:
             cpu.enter(self)
             stop = self.run_from(0)
             end_packet(state, batch.address, index, cpu.regs[0] if stop is Stop.END else 0)
+            if machine.rings:
+                machine.drain_rings()
             if stop is not Stop.END:
                 return index, stop
         return batch.count, Stop.END

@@ -165,7 +165,14 @@ def _address(f: FunctionEmitter, register: int, offset: int) -> str:
 
 
 def _check(
-    f: FunctionEmitter, slot: int, insn: Insn, base: int, address: str, *, is_write: bool, context_done: str | None = None
+    f: FunctionEmitter,
+    slot: int,
+    insn: Insn,
+    base: int,
+    address: str,
+    *,
+    is_write: bool,
+    context_done: str | None = None,
 ) -> None:
     """Fault unless the access is allowed; a load from the context is done here, and goes on at `context_done`."""
     size = insn.width

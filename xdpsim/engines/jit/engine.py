@@ -66,11 +66,17 @@ class CompiledProgram:
 
     def run_batch(self, batch: Batch, start: int) -> tuple[int, Stop]:
         """See engines/protocol.Runner."""
-        stopped = self._run(self._engine.machine.run_state.address, batch.address, start, batch.count)
-        if stopped == batch.count:
-            return stopped, Stop.END
-        self._engine.machine.space.follow_run_state()
-        return stopped, Stop.FAULT
+        machine = self._engine.machine
+        # Records of ring buffers are told apart by packet: then packets run one by one.
+        ends = range(start + 1, batch.count + 1) if machine.rings else (batch.count,)
+        for end in ends:
+            stopped = self._run(machine.run_state.address, batch.address, start, end)
+            machine.drain_rings()
+            if stopped != end:
+                machine.space.follow_run_state()
+                return stopped, Stop.FAULT
+            start = end
+        return batch.count, Stop.END
 
 
 def compile_ir(text: str) -> bytes:

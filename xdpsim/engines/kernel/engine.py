@@ -10,6 +10,7 @@ import struct
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from xdpsim.engines.kernel.events import EventReaders
 from xdpsim.engines.kernel.functions import with_functions
 from xdpsim.engines.kernel.instrument import STAND_INS, Instrumented, bind_maps, instrument, maps_used
 from xdpsim.engines.kernel.kfuncs import bind_kfuncs
@@ -48,6 +49,7 @@ class KernelEngine:
         self.machine = machine
         self.network = shared_network()
         self.world = World()
+        self.events = EventReaders()
         self._mirrors: dict[int, Mirror] = {}
         self._types: dict[int, tuple[Btf, Fd | None]] = {}
 
@@ -75,6 +77,7 @@ class KernelEngine:
             wants_types = bool(spec.btf and (spec.key_type or spec.value_type))
             found = make_mirror(map_, self._types_of(spec.btf) if wants_types else None)
             self._mirrors[id(map_)] = found
+            self.events.watch(found)
         return found
 
     def push_maps(self, runner: KernelRunner) -> list[Mirror]:

@@ -64,6 +64,7 @@ class KernelRunner:
             self.errnos[index] = outcome
             return
         machine.run_state.random = world.random
+        self._engine.events.emit(machine)
         batch.verdict[index] = outcome.value
         self._put_back(batch, index, packet, data, outcome)
 

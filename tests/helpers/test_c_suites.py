@@ -1,0 +1,112 @@
+"""Callbacks, timers, objects, lists, trees, dynptrs, events, iterators, exceptions: the programs of tests/helpers/c.
+
+Each program runs once on Linux and on ours; verdict, packet, events and maps must agree.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.clang import CLANG
+from tests.support.csuite import compiled, record_suite, run_program, source_hash, suite_object, suite_rows
+from tests.support.oracle import golden
+from tests.support.record import recorder
+from xdpsim.errors import Unsupported
+from xdpsim.sim.sim import Sim
+
+SUITES = ("callbacks", "timers", "objects", "graph", "dynptr", "events", "iter", "throw")
+ROWS = [(suite, row) for suite in SUITES for row in suite_rows(suite)]
+
+
+def name_of(case: tuple[str, dict[str, Any]]) -> str:
+    return f"{case[0]}-{case[1]['name']}"
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("case", ROWS, ids=name_of)
+def test_the_interpreter_gives_linuxs_answer(case: tuple[str, dict[str, Any]]) -> None:
+    suite, row = case
+    assert {"name": row["name"], **run_program(suite_object(suite), row["name"], "interpreter")} == row
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("case", ROWS, ids=name_of)
+def test_the_jit_gives_it_too_or_says_that_it_cannot(case: tuple[str, dict[str, Any]]) -> None:
+    suite, row = case
+    try:
+        found = run_program(suite_object(suite), row["name"], "jit")
+    except Unsupported as err:
+        assert "does not run on the jit yet" in str(err)  # noqa: PT017  the other outcome is an answer
+        return
+    assert {"name": row["name"], **found} == row
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("suite", SUITES)
+def test_linux_still_says_so(suite: str) -> None:
+    for row in suite_rows(suite):
+        assert {"name": row["name"], **run_program(suite_object(suite), row["name"], "kernel")} == row
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_what_is_recorded_is_the_source(suite: str) -> None:
+    assert golden(f"helpers_{suite}")["source"] == source_hash(suite), "record again"
+
+
+@pytest.mark.skipif(CLANG is None, reason="clang-19 is not installed")
+@pytest.mark.parametrize("suite", SUITES)
+def test_the_compiler_makes_the_same_programs(suite: str) -> None:
+    made, kept = Sim().load(compiled(suite)), Sim().load(suite_object(suite))
+    assert {name: spec.code for name, spec in made.source.programs.items()} == {
+        name: spec.code for name, spec in kept.source.programs.items()
+    }
+
+
+@recorder("helpers_callbacks")
+def record_callbacks() -> dict[str, Any]:
+    """Linux's answers."""
+    return record_suite("callbacks")
+
+
+@recorder("helpers_timers")
+def record_timers() -> dict[str, Any]:
+    """Linux's answers."""
+    return record_suite("timers")
+
+
+@recorder("helpers_objects")
+def record_objects() -> dict[str, Any]:
+    """Linux's answers."""
+    return record_suite("objects")
+
+
+@recorder("helpers_graph")
+def record_graph() -> dict[str, Any]:
+    """Linux's answers."""
+    return record_suite("graph")
+
+
+@recorder("helpers_dynptr")
+def record_dynptr() -> dict[str, Any]:
+    """Linux's answers."""
+    return record_suite("dynptr")
+
+
+@recorder("helpers_events")
+def record_events() -> dict[str, Any]:
+    """Linux's answers."""
+    return record_suite("events")
+
+
+@recorder("helpers_iter")
+def record_iter() -> dict[str, Any]:
+    """Linux's answers."""
+    return record_suite("iter")
+
+
+@recorder("helpers_throw")
+def record_throw() -> dict[str, Any]:
+    """Linux's answers."""
+    return record_suite("throw")

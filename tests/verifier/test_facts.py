@@ -1,0 +1,74 @@
+"""What engines are told of a program: context accesses and maps of calls that hold on every path, and stack to zero."""
+
+from __future__ import annotations
+
+import pytest
+
+from xdpsim.isa.asm import assemble
+from xdpsim.verifier.facts import find_facts
+
+CONTEXT = (
+    ("r0 = *(u32 *)(r1 +4); exit", {0: 4}),
+    ("r6 = r1; call 5; r0 = *(u32 *)(r6 +8); exit", {2: 8}),
+    ("r2 = r1; r2 += 4; r0 = *(u32 *)(r2 +8); exit", {2: 12}),
+    ("*(u64 *)(r10 -8) = r1; call 5; r1 = *(u64 *)(r10 -8); r0 = *(u32 *)(r1 +0); exit", {3: 0}),
+    ("*(u64 *)(r10 -8) = r1; r0 = 1; r2 = r10; lock *(u64 *)(r2 -16) += r0; r1 = *(u64 *)(r10 -8); "
+        "r0 = *(u32 *)(r1 +0); exit", {5: 0}),
+    ("call f; exit; f: r0 = *(u32 *)(r1 +0); exit", {2: 0}),
+    ("if r1 == 0 goto other; r6 = r1; goto on; other: r6 = r1; on: r0 = *(u32 *)(r6 +0); exit", {4: 0}),
+    # from here on: nobody knows
+    ("r0 = *(u32 *)(r2 +4); exit", {}),
+    ("call 5; r0 = *(u32 *)(r1 +4); exit", {}),
+    ("if r2 == 0 goto on; r1 += 4; on: r0 = *(u32 *)(r1 +4); exit", {}),
+    ("r6 = r1; if r2 == 0 goto on; r6 = r2; on: r0 = *(u32 *)(r6 +4); exit", {}),
+    ("*(u64 *)(r10 -8) = r1; *(u8 *)(r10 -5) = 0; r1 = *(u64 *)(r10 -8); r0 = *(u32 *)(r1 +0); exit", {}),
+    ("*(u64 *)(r10 -8) = r1; r2 = r10; r3 = 8; r2 -= r3; *(u64 *)(r2 +0) = r3; r1 = *(u64 *)(r10 -8); "
+        "r0 = *(u32 *)(r1 +0); exit", {}),
+    ("*(u64 *)(r10 -8) = r1; r2 = -8; r2 += r10; *(u64 *)(r2 +0) = 0; r1 = *(u64 *)(r10 -8); "
+        "r0 = *(u32 *)(r1 +0); exit", {}),
+    ("*(u64 *)(r10 -8) = r1; r2 = r10; r2 += -8; if r3 == 0 goto on; r2 += -8; on: *(u64 *)(r2 +0) = 0; "
+        "r1 = *(u64 *)(r10 -8); r0 = *(u32 *)(r1 +0); exit", {}),
+    ("*(u64 *)(r10 -8) = r1; r2 = r10; r2 += -8; if r3 == 0 goto on; r2 = r3; on: *(u64 *)(r2 +0) = 0; "
+        "r1 = *(u64 *)(r10 -8); r0 = *(u32 *)(r1 +0); exit", {}),
+    ("*(u64 *)(r10 -8) = r1; r1 = r10; r1 += -8; call f; r1 = *(u64 *)(r10 -8); r0 = *(u32 *)(r1 +0); exit; "
+        "f: *(u64 *)(r1 +0) = 0; exit", {}),
+    ("*(u64 *)(r10 -8) = r1; r2 = r10; *(u64 *)(r10 -16) = r2; *(u64 *)(r10 -24) = 0; r3 = *(u64 *)(r10 -16); "
+        "*(u64 *)(r3 -8) = 0;"
+     " r1 = *(u64 *)(r10 -8); r0 = *(u32 *)(r1 +0); exit", {}),
+    ("*(u64 *)(r10 -8) = r1; r2 = 5; lock *(u64 *)(r10 -8) += r2; r1 = *(u64 *)(r10 -8); r0 = *(u32 *)(r1 +0); "
+        "exit", {}),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("asm", "expected"), CONTEXT)
+def test_context_accesses(asm: str, expected: dict[int, int]) -> None:
+    assert find_facts(assemble(asm), "XDP").context_offsets == expected
+
+
+@pytest.mark.parametrize(
+    ("asm", "expected"),
+    [
+        ("r1 = map[2]; r2 = r10; r2 += -4; call 1; exit", {4: 2}),
+        ("r6 = map[2]; call 5; r1 = r6; r2 = r10; r2 += -4; call 1; exit", {6: 2}),
+        ("if r2 == 0 goto b; r1 = map[2]; goto on; b: r1 = map[1]; on: r2 = r10; r2 += -4; call 1; exit", {}),
+    ],
+)
+def test_maps_of_calls(asm: str, expected: dict[int, int]) -> None:
+    assert find_facts(assemble(asm), "XDP").call_maps == expected
+
+
+@pytest.mark.parametrize(
+    ("asm", "expected"),
+    [
+        ("r0 = 0; exit", 0),
+        ("*(u64 *)(r10 -8) = 1; r0 = 0; exit", 8),
+        ("r2 = r10; r2 += -40; r0 = *(u8 *)(r2 +3); exit", 40),
+        ("r2 = r10; r0 = *(u8 *)(r2 -17); exit", 17),
+        ("call f; exit; f: *(u64 *)(r10 -64) = 1; exit", 64),
+        ("r2 = r10; r3 = 64; r2 -= r3; r0 = *(u64 *)(r2 +0); exit", 512),
+        ("r2 = r10; r2 += -8; if r3 == 0 goto on; r2 += -8; on: r0 = *(u64 *)(r2 +0); exit", 512),
+        ("r2 = -8; r2 += r10; r1 = map[0]; call 1; exit", 512),
+    ],
+)
+def test_how_much_stack_a_program_may_see(asm: str, expected: int) -> None:
+    assert find_facts(assemble(asm), "XDP").stack_bytes == expected
