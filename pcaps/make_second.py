@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import struct
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-from mixed_parts import SERVER4, SERVER6, VIP_DNS, VIP_WEB, Frame, eth, octets
+from mixed_parts import SERVER6, VIP_WEB, Frame, eth, octets
 from scapy.all import (
     AH,
     GRE,
@@ -37,15 +36,25 @@ from scapy.all import (
     PadN,
     Raw,
 )
-from second_streams import rtp_streams
+from second_streams import OUTSIDE4, Scene, flows, rtp_streams
 
 SEED = 20_240_602
 START_S = 1_717_329_600  # 2024-06-02 12:00:00 UTC
 SPAN_US = 20_000_000
-INSIDE6, OUTSIDE4 = "2001:db8:64::10", "203.0.113.80"
-NAT64 = "64:ff9b::"
+INSIDE6, NAT64 = "2001:db8:64::10", "64:ff9b::"
 
-Scene = list[Frame]
+TCP_OPTIONS = (
+    b"\x02\x04\x05\xb4", b"\x02\x04\x05\x78", b"\x02\x04\xff\xff\x01\x03\x03\x07",
+    b"\x01\x02\x04\x05\xb4\x00\x00\x00", b"\x13\x12" + bytes(range(16)) + b"\x01\x01",
+    b"\x01\x13\x12" + bytes(range(16)) + b"\x01", b"\x22\x0a" + bytes(8) + b"\x01\x01",
+    b"\x08\x0a" + bytes(range(8)) + b"\x01\x01", b"\x05\x0a" + bytes(8) + b"\0\0", b"\x1e\x08" + bytes(6),
+    b"\xfd\x06\xf9\x89\x01\x01\x00\x00", b"\x01" * 40, b"\x00" + b"\xaa" * 7, b"\x02\x00\x00\x00",
+    b"\x02\x01\x00\x00", b"\x02\x08\x05\xb4", b"\x01\x01\x01\x02", b"\x02\x03\x05\x00",
+)  # fmt: skip
+IPV4_OPTIONS = (
+    b"\x07\x07\x04" + bytes(4) + b"\0", b"\x44\x08\x05\0" + bytes(4), b"\x94\x04\0\0", b"\x01\x01\x01\0",
+    b"\x83\x07\x04\x0a\x09\x09\x09\0", b"\x89\x07\x04\x0a\x09\x09\x09\0", b"\x07\x01\0\0", b"\x07\x0c\0\0",
+)  # fmt: skip
 
 
 def each(packets: list[Packet | bytes], gap_us: int = 500) -> Scene:
@@ -190,44 +199,10 @@ def gre(random: Random) -> Scene:
     return each(scene) + each([whole[:size] for size in (34, 36, 38, 41, 42)])
 
 
-def flows(random: Random) -> Iterator[Scene]:
-    """Flows that go on for long, fall silent and come back, end with FIN and RST; answers and packets nobody asked for."""
-    for number in range(3):
-        client, udp = f"10.6.0.{number}", UDP(sport=600 + number, dport=9000) / Raw(bytes(100))
-        steady = eth(6, 1) / IP(src=client, dst=SERVER4, id=6) / udp
-        yield [Frame(octets(steady), 9_000_000) for _ in range(9)]
-        silent = eth(6, 1) / IPv6(src=f"2001:db8:6::{number}", dst=SERVER6) / udp
-        yield [Frame(octets(silent), 16_000_000 if at == 2 else 1000) for at in range(5)]
-    pairs = (("10.6.1.1", OUTSIDE4), (OUTSIDE4, "10.6.1.1"), ("2001:db8:6::1", "2001:db8:ffff::1"), (OUTSIDE4, VIP_DNS))
-    for number, (client, server) in enumerate(pairs):
-        make_ip = IPv6 if ":" in client else IP
-        for port, kinds in ((80, ("S", "SA", "A", "PA", "A", "FA", "FA", "A")), (8443, ("S", "SA", "A", "R", "A")),
-                            (443, ("S", "RA")), (25, ("A", "SA", "R"))):  # fmt: skip
-            sport, scene = 20_000 + number, []
-            for step, flags in enumerate(kinds):
-                out = flags in ("S", "R") or step % 2 == 0
-                ends = (client, server) if out else (server, client)
-                ports = (sport, port) if out else (port, sport)
-                segment = TCP(sport=ports[0], dport=ports[1], flags=flags, seq=step, ack=step)
-                scene.append(eth(2, 1) / make_ip(src=ends[0], dst=ends[1]) / segment / Raw(bytes(step)))
-            yield each(scene, 20_000)
-        for port in (53, 5353):
-            asks = eth(2, 1) / make_ip(src=client, dst=server) / UDP(sport=30_000, dport=port) / Raw(bytes(30))
-            tells = eth(1, 2) / make_ip(src=server, dst=client) / UDP(sport=port, dport=30_000) / Raw(bytes(90))
-            yield each([asks, tells, asks, tells], 30_000)
-
-
 def options(random: Random) -> Scene:
     """TCP options of all kinds and lengths, right and wrong; IPv4 options that route, record and pad."""
-    lists = (
-        b"\x02\x04\x05\xb4", b"\x02\x04\x05\x78", b"\x02\x04\xff\xff\x01\x03\x03\x07", b"\x01\x02\x04\x05\xb4\x00\x00\x00",
-        b"\x13\x12" + bytes(range(16)) + b"\x01\x01", b"\x01\x13\x12" + bytes(range(16)) + b"\x01",
-        b"\x22\x0a" + bytes(8) + b"\x01\x01", b"\x08\x0a" + bytes(range(8)) + b"\x01\x01", b"\x05\x0a" + bytes(8) + b"\0\0",
-        b"\x1e\x08" + bytes(6), b"\xfd\x06\xf9\x89\x01\x01\x00\x00", b"\x01" * 40, b"\x00" + b"\xaa" * 7,
-        b"\x02\x00\x00\x00", b"\x02\x01\x00\x00", b"\x02\x08\x05\xb4", b"\x01\x01\x01\x02", b"\x02\x03\x05\x00",
-    )  # fmt: skip
     scene: list[Packet | bytes] = []
-    for number, raw in enumerate(lists):
+    for number, raw in enumerate(TCP_OPTIONS):
         for ip in (IP(src="10.8.0.1", dst=VIP_WEB, id=8), IPv6(src="2001:db8:8::1", dst=SERVER6)):
             flags = "SA" if number % 3 == 2 else "S"
             # The length counts the options, which scapy would parse and put right.
@@ -235,10 +210,10 @@ def options(random: Random) -> Scene:
             scene.append(eth(8, 1) / ip / segment)
     scene.append(eth(8, 1) / IP(dst=VIP_WEB, src="10.8.0.1") / TCP(flags="A", dataofs=6) / Raw(b"\x02\x04\x05\xb4"))
     scene.append(eth(8, 1) / IP(dst=VIP_WEB, src="10.8.0.1") / TCP(dataofs=9))
-    for raw in (b"\x07\x07\x04" + bytes(4) + b"\0", b"\x44\x08\x05\0" + bytes(4), b"\x94\x04\0\0", b"\x01\x01\x01\0",
-                b"\x83\x07\x04\x0a\x09\x09\x09\0", b"\x89\x07\x04\x0a\x09\x09\x09\0", b"\x07\x01\0\0", b"\x07\x0c\0\0"):  # fmt: skip
-        scene.append(eth(8, 1) / IP(src="10.8.0.2", dst=VIP_WEB, options=[raw]) / TCP(dport=80, options=[("MSS", 1460)]))
-        scene.append(eth(8, 1) / IP(src="10.8.0.2", dst=VIP_WEB, options=[raw]) / UDP(dport=53))
+    for raw in IPV4_OPTIONS:
+        ip = IP(src="10.8.0.2", dst=VIP_WEB, options=[raw])
+        scene.append(eth(8, 1) / ip / TCP(dport=80, options=[("MSS", 1460)]))
+        scene.append(eth(8, 1) / ip / UDP(dport=53))
     return each(scene)
 
 
@@ -248,21 +223,22 @@ def forwarded(random: Random) -> Scene:
     for _ in range(3):
         for target in ("192.0.2.5", VIP_WEB, "10.1.2.3", "172.16.0.1", "203.0.113.5"):
             for ttl in (64, 2, 1, 0):
-                scene.append(eth(2, 1) / IP(src="10.9.9.9", dst=target, ttl=ttl) / UDP(sport=99, dport=53) / Raw(bytes(9)))
+                ip = IP(src="10.9.9.9", dst=target, ttl=ttl)
+                scene.append(eth(2, 1) / ip / UDP(sport=99, dport=53) / Raw(bytes(9)))
         for target in ("2001:db8::5", "2001:db9::5"):
             for hops in (64, 1):
                 scene.append(eth(2, 1) / IPv6(src="2001:db8:9::9", dst=target, hlim=hops) / UDP(sport=99, dport=443))
     for size in (3400, 3600, 8000):
         for port in (53, 9000):
-            scene.append(eth(2, 1) / IP(src="10.9.9.9", dst=VIP_WEB) / UDP(sport=99, dport=port) / Raw(bytes(size)))
-            scene.append(eth(2, 1) / IPv6(src="2001:db8:9::9", dst=SERVER6) / UDP(sport=99, dport=port) / Raw(bytes(size)))
+            for ip in (IP(src="10.9.9.9", dst=VIP_WEB), IPv6(src="2001:db8:9::9", dst=SERVER6)):
+                scene.append(eth(2, 1) / ip / UDP(sport=99, dport=port) / Raw(bytes(size)))
     return each(scene, 2000)
 
 
 def merged(random: Random) -> list[tuple[int, Frame]]:
     """All scenes on one time line, in microseconds."""
     scenes = [vlans(random), extensions(random), nat64(random), handshakes(random), gre(random), options(random)]
-    scenes += [forwarded(random), *rtp_streams(random), *flows(random)]
+    scenes += [forwarded(random), *rtp_streams(random), *flows()]
     line = []
     for scene in scenes:
         now = random.randrange(SPAN_US)

@@ -8,8 +8,7 @@
  *   verdicts   packets by enum reason, per CPU
  *
  * Connections are entries of the kernel's table (conntrack -L shows them), made and found through functions of the
- * kernel's own. Needs Linux 6.1. The fields of struct nf_conn that it uses are found
- * through BTF when it loads.
+ * kernel's own, which Linux has since 6.0. Where the fields of struct nf_conn are is found through BTF when it loads.
  */
 #include <xdpsim/bpf.h>
 #include <xdpsim/flow.h>

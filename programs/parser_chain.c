@@ -143,18 +143,19 @@ static __always_inline void *take(struct xdp_md *ctx, struct cursor *cursor, __u
 }
 
 /* The packet is parsed as far as it will be: count what was found. */
-static __noinline int finish(struct xdp_md *ctx, __u32 layers, __u32 hop_count)
+static __noinline int finish(struct xdp_md *ctx, enum layer layers, __u32 hop_count)
 {
 	__u64 bytes = ctx->data_end - ctx->data;
 	struct hits fresh = {.packets = 1, .bytes = bytes};
-	struct hits *hits = bpf_map_lookup_elem(&paths, &layers);
+	__u32 path = layers;
+	struct hits *hits = bpf_map_lookup_elem(&paths, &path);
 	__u64 *taken = bpf_map_lookup_elem(&hops, &hop_count);
 
 	if (hits) {
 		__sync_fetch_and_add(&hits->packets, 1);
 		__sync_fetch_and_add(&hits->bytes, bytes);
 	} else {
-		bpf_map_update_elem(&paths, &layers, &fresh, BPF_NOEXIST);
+		bpf_map_update_elem(&paths, &path, &fresh, BPF_NOEXIST);
 	}
 	if (taken)
 		++*taken;

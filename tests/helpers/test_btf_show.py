@@ -21,10 +21,10 @@ THEME = "btf_show"
 COMPACT, NO_NAMES, RAW_POINTERS, ZEROES = 1, 2, 4, 8
 TYPES = (
     "iphdr", "ethhdr", "tcphdr", "udphdr", "ipv6hdr", "in6_addr", "bpf_sock_tuple", "list_head", "hlist_node",
-    "timespec64", "bpf_insn", "xdp_frame", "flowi4", "flowi_uli", "nf_conntrack_tuple", "nf_inet_addr", "bpf_dynptr", "bpf_timer",
-    "trace_event_raw_sys_enter", "icmpv6_nd_advt", "rcu_special", "ping_group_range", "kobject", "kernfs_node",
-    "bpf_map_type", "bpf_func_id", "pid_type", "__u8", "__s8", "u16", "s16", "__u32", "s32", "u64", "s64", "bool",
-    "__be32", "size_t", "umode_t", "char",
+    "timespec64", "bpf_insn", "xdp_frame", "flowi4", "flowi_uli", "nf_conntrack_tuple", "nf_inet_addr", "bpf_dynptr",
+    "bpf_timer", "trace_event_raw_sys_enter", "icmpv6_nd_advt", "rcu_special", "ping_group_range", "kobject",
+    "kernfs_node", "bpf_map_type", "bpf_func_id", "pid_type", "__u8", "__s8", "u16", "s16", "__u32", "s32", "u64",
+    "s64", "bool", "__be32", "size_t", "umode_t", "char",
 )  # fmt: skip
 NOT_FOUND = (1 << 64) - 2
 TEXT_BYTES = 4096

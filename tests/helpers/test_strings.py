@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from tests.support.corpus import OURS
 from tests.support.helper_tables import Ask, ask_name, check, record
 from tests.support.oracle import golden
 from tests.support.record import recorder
@@ -80,10 +79,15 @@ def record_answers() -> dict[str, Any]:
 
 
 @pytest.mark.golden
-@pytest.mark.parametrize("engine", OURS)
 @pytest.mark.parametrize("ask", ASKS, ids=ask_name)
-def test_the_answer_is_linuxs(ask: Ask, engine: str) -> None:
-    check(ask, engine, THEME)
+def test_the_answer_is_linuxs(ask: Ask) -> None:
+    check(ask, "interpreter", THEME)
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("ask", ASKS[::8], ids=ask_name)
+def test_the_jit_calls_the_same_body(ask: Ask) -> None:
+    check(ask, "jit", THEME)
 
 
 @pytest.mark.live

@@ -153,8 +153,10 @@ def traces() -> Iterator[Case]:
     formats = (
         "", "plain", "%d", "%i", "%u", "%x", "%X", "%ld", "%lu", "%lx", "%lld", "%llu", "%llx", "%llX", "%li", "%lli",
         "%p", "%px", "%pK", "%pB", "%ps", "%pS", "%pi4", "%pI4", "%pi6", "%pI6", "%pks", "%pus", "%s", "%c", "%%",
-        "%5d", "%05d", "%-5d|", "%5u", "%08x", "%#x", "%+d", "% d", "%5s|", "%hd", "%hhd", "%h", "%o", "%f", "%n", "%e", "%",
-        "a%", "%l", "%ll", "%5", "%d %d %d", "%d %d %d %d", "%d%%%x", "%zd", "%Lx", "%q", "%1000000d", "%.3s", "%*d", "%cc",
+        "%5d", "%05d", "%-5d|", "%5u", "%08x", "%#x", "%+d", "% d", "%5s|", "%hd", "%hhd", "%h", "%o", "%f", "%n",
+        "%e", "%",
+        "a%", "%l", "%ll", "%5", "%d %d %d", "%d %d %d %d", "%d%%%x", "%zd", "%Lx", "%q", "%1000000d", "%.3s", "%*d",
+        "%cc",
         "%5c", "%pp", "%pM", "tab\t", "line\n", "%llux", "%lld %llu %llx",
     )  # fmt: skip
     for text in formats:

@@ -82,3 +82,18 @@ def test_neighbours_need_a_state_that_exists() -> None:
 def test_the_kernel_engine_has_a_world_of_its_own() -> None:
     with pytest.raises(Unsupported, match="engine kernel: programs see an empty network namespace"):
         Sim(engine="kernel").interface("eth0")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"table": "blue"}, "rule 32765: table 'blue', expected a number or one of main, local, default"),
+        ({"table": 100, "source": "fd00::/8"}, "rule 32765: its addresses are not of IP version 4"),
+        ({"table": 100, "iif": "eth9"}, "interface 'eth9' is not declared"),
+        ({"table": 100, "destination": "10.0.0.1/8"}, "10.0.0.1/8 has host bits set"),
+    ],
+)
+def test_rules_that_make_no_sense_are_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Sim().rule(**given)
+    assert message in caught.value.message

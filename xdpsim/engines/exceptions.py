@@ -1,4 +1,4 @@
-"""Which function of a program catches what bpf_throw throws: the one that a declaration tag of its main function names."""
+"""Which function of a program catches what bpf_throw throws: a declaration tag of its main function names it."""
 
 from __future__ import annotations
 

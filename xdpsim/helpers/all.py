@@ -13,6 +13,7 @@ from xdpsim.helpers import (
     kfuncs_dynptr,
     kfuncs_graph,
     kfuncs_iter,
+    kfuncs_maps,
     kfuncs_marks,
     kfuncs_objects,
     kfuncs_wq,
@@ -68,4 +69,5 @@ MODULES = (
     btf_show,
     kfuncs_wq,
     kfuncs_xdp,
+    kfuncs_maps,
 )

@@ -112,9 +112,7 @@ def bpf_dynptr_from_mem(machine: Machine, data: int, size: int, flags: int, dynp
     return -error
 
 
-@helper(
-    201, args=(Arg.UNINIT_MEM, Arg.SIZE_OR_ZERO, Arg.DYNPTR, Arg.ANYTHING, Arg.ANYTHING), returns=Ret.INTEGER
-)
+@helper(201, args=(Arg.UNINIT_MEM, Arg.SIZE_OR_ZERO, Arg.DYNPTR, Arg.ANYTHING, Arg.ANYTHING), returns=Ret.INTEGER)
 def bpf_dynptr_read(machine: Machine, dst: int, length: int, src: int, offset: int, flags: int) -> int:
     """Copy out of a dynptr; -EINVAL from a null one or with flags, -E2BIG past its end."""
     source = read_dynptr(machine, src, 3)
@@ -128,9 +126,7 @@ def bpf_dynptr_read(machine: Machine, dst: int, length: int, src: int, offset: i
     return 0
 
 
-@helper(
-    202, args=(Arg.DYNPTR, Arg.ANYTHING, Arg.MEM, Arg.SIZE_OR_ZERO, Arg.ANYTHING), returns=Ret.INTEGER
-)
+@helper(202, args=(Arg.DYNPTR, Arg.ANYTHING, Arg.MEM, Arg.SIZE_OR_ZERO, Arg.ANYTHING), returns=Ret.INTEGER)
 def bpf_dynptr_write(machine: Machine, dst: int, offset: int, src: int, length: int, flags: int) -> int:
     """Copy into a dynptr; -EINVAL into a null or read-only one or with flags, -E2BIG past its end."""
     target, offset, length = read_dynptr(machine, dst, 1), offset & M32, length & M32

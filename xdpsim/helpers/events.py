@@ -69,9 +69,7 @@ def bpf_ringbuf_output(rs: int, map_: int, data: int, size: int, flags: int) -> 
     return 0
 
 
-@native_helper(
-    131, args=(Arg.CONST_MAP_PTR, Arg.ALLOC_SIZE_OR_ZERO, Arg.ANYTHING), returns=Ret.RINGBUF_MEM_OR_NULL
-)
+@native_helper(131, args=(Arg.CONST_MAP_PTR, Arg.ALLOC_SIZE_OR_ZERO, Arg.ANYTHING), returns=Ret.RINGBUF_MEM_OR_NULL)
 def bpf_ringbuf_reserve(rs: int, map_: int, size: int, flags: int) -> int:
     """Room for a record of `size` bytes; 0 when it does not fit, and unless `flags` is 0."""
     return ringbuf_reserve(rs, map_, size, flags) if load32(map_ + _TYPE) == _RINGBUF else 0
@@ -93,13 +91,11 @@ def bpf_ringbuf_discard(rs: int, sample: int, flags: int) -> int:
 
 @native_helper(134, args=(Arg.CONST_MAP_PTR, Arg.ANYTHING), returns=Ret.INTEGER)
 def bpf_ringbuf_query(rs: int, map_: int, flags: int) -> int:
-    """Bytes that wait (0), the ring's size (1), the consumer's and the producer's position (2, 3); 0 for other flags."""
+    """Bytes that wait (0), the ring's size (1), the consumer's and the producer's position (2, 3); 0 for others."""
     return ringbuf_query(map_, flags) if load32(map_ + _TYPE) == _RINGBUF else 0
 
 
-@helper(
-    198, args=(Arg.CONST_MAP_PTR, Arg.ANYTHING, Arg.ANYTHING, Arg.UNINIT_DYNPTR), returns=Ret.INTEGER
-)
+@helper(198, args=(Arg.CONST_MAP_PTR, Arg.ANYTHING, Arg.ANYTHING, Arg.UNINIT_DYNPTR), returns=Ret.INTEGER)
 def bpf_ringbuf_reserve_dynptr(machine: Machine, map_: int, size: int, flags: int, dynptr: int) -> int:
     """A dynptr over room for a record; when there is none it is null: -EINVAL, -E2BIG from 16 MiB on."""
     _of_type(machine, map_, "RINGBUF", 1)

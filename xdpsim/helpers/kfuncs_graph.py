@@ -151,7 +151,7 @@ def bpf_list_back(machine: Machine, head: int) -> int:
 
 @kfunc(args=(*_TWO, Arg.FUNC, Arg.ANYTHING, Arg.ANYTHING), returns=Ret.INTEGER)
 def bpf_rbtree_add_impl(machine: Machine, root: int, node: int, less: int, meta: int, off: int) -> int:
-    """Put an object's node in where less(node, other) says; -EINVAL, and the reference is gone, when it is in a tree."""
+    """Put a node in where less(node, other) says; -EINVAL, and the reference is gone, when it is in a tree."""
     target = machine.part(Containers).get(TreeRoot, root)
     if _claim(machine, node, target) is None:
         return -_EINVAL

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import sys
 import weakref
 from bisect import bisect_right, insort
 
@@ -27,7 +28,7 @@ class Block:
         self.size = round_up(max(size, 1), mmap.PAGESIZE)
         self.name = name
         try:
-            self._memory = mmap.mmap(-1, self.size)
+            self._memory = _zeroed(self.size)
         except (OSError, OverflowError, ValueError) as err:
             raise InputError(f"{name}: {size} bytes of memory are not to be had: {err}") from err
         self.view = memoryview(self._memory)
@@ -35,6 +36,15 @@ class Block:
         _register(self)
 
 
+def _zeroed(size: int) -> mmap.mmap:
+    """Zeroed memory. On Linux it is private and not reserved: otherwise first touches cost more and huge maps fail."""
+    if sys.platform != "linux":
+        return mmap.mmap(-1, size)
+    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE)
+
+
+_MAP_NORESERVE = 0x4000
+"""Of asm-generic/mman.h; the mmap module of Python 3.11 has no name for it."""
 _starts: list[int] = []
 _blocks: dict[int, weakref.ref[Block]] = {}
 

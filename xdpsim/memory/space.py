@@ -152,7 +152,9 @@ class AddressSpace:
         return bytes(piece.view[at : at + size])
 
     def write(self, addr: int, data: bytes) -> None:
-        """Write where a program could; ValueError outside."""
+        """Write where a program could; ValueError outside, but nothing may be written anywhere."""
+        if not data:
+            return
         piece = self.piece_at(addr, len(data))
         if piece is None or not piece.writable:
             raise ValueError(self.describe(addr))

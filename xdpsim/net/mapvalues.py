@@ -23,17 +23,33 @@ if TYPE_CHECKING:
 def value_check(machine: EmulatedMachine, target: Map) -> Callable[[bytes], int] | None:
     """What a map's new values have to pass, for `Map.check_value`; None where there is nothing to check."""
     if target.spec.type == "PROG_ARRAY":
-        return lambda value: 0 if _program(machine, value) else -EBADF
+        return _ProgramCheck(machine)
     if target.spec.type in ("DEVMAP", "DEVMAP_HASH"):
         return lambda value: _device_error(machine, value)
     if target.spec.type == "CPUMAP":
-        return lambda value: 0 if _is_for(machine, value, AttachType.XDP_CPUMAP) else -ENOMEM
+        return lambda value: _cpu_error(machine, value)
     return None
 
 
 def _program(machine: EmulatedMachine, number: bytes) -> LoadedProgram | None:
     index = int.from_bytes(number, "little") - 1
     return machine.programs[index] if 0 <= index < len(machine.programs) else None
+
+
+class _ProgramCheck:
+    """Whether a program may stand in a prog array: the first one decides for all (bpf_prog_map_compatible)."""
+
+    def __init__(self, machine: EmulatedMachine) -> None:
+        self._machine = machine
+        self._owner: tuple[str, bool] | None = None
+
+    def __call__(self, value: bytes) -> int:
+        program = _program(self._machine, value)
+        if program is None:
+            return -EBADF
+        kind = program.spec.type, program.spec.frags
+        self._owner = self._owner or kind
+        return 0 if kind == self._owner else -EINVAL
 
 
 def _is_for(machine: EmulatedMachine, value: bytes, attach_type: AttachType) -> bool:
@@ -52,3 +68,8 @@ def _device_error(machine: EmulatedMachine, value: bytes) -> int:
     if ifindex and is_declared and interfaces.get(ifindex) is None:
         return -EINVAL
     return 0 if _is_for(machine, value, AttachType.XDP_DEVMAP) else -EINVAL
+
+
+def _cpu_error(machine: EmulatedMachine, value: bytes) -> int:
+    """Without a queue size the entry goes, and its program is not looked at."""
+    return 0 if not any(value[:4]) or _is_for(machine, value, AttachType.XDP_CPUMAP) else -ENOMEM

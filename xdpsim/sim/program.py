@@ -9,6 +9,7 @@ from xdpsim.engines.protocol import LoadedProgram, Runner
 from xdpsim.errors import InputError
 from xdpsim.frames.build import to_bytes
 from xdpsim.frames.record import Record
+from xdpsim.helpers.kfuncs_xdp import Device, RxMetadata
 from xdpsim.loader.model import Object, ProgramSpec
 from xdpsim.maps.map import Map
 from xdpsim.memory.batch import DEFAULT_BATCH
@@ -48,18 +49,31 @@ class Program:
     def __repr__(self) -> str:
         return f"<xdpsim program {self.name} ({self.spec.type})>"
 
-    def run(self, packet: object, *, time_ns: int | None = None) -> Outcome:
+    def run(
+        self,
+        packet: object,
+        *,
+        time_ns: int | None = None,
+        rx_timestamp: int | None = None,
+        rx_hash: tuple[int, int] | None = None,
+        rx_vlan_tag: tuple[int, int] | None = None,
+    ) -> Outcome:
         """Run once on `packet` (bytes or a scapy packet), as BPF_PROG_TEST_RUN does, and say what happened.
 
         `time_ns` is the packet's time in nanoseconds since 1970; without it virtual time goes on by a microsecond. A
-        packet below 14 or above 73,152 bytes is an InputError where BPF_PROG_TEST_RUN answers EINVAL.
+        packet below 14 or above 73,152 bytes is an InputError where BPF_PROG_TEST_RUN answers EINVAL. `rx_timestamp`
+        (nanoseconds), `rx_hash` (hash, XDP_RSS_TYPE_* bits) and `rx_vlan_tag` (protocol, TCI) are what the device says
+        of the packet to those who ask; what is None it does not say.
         """
         data = to_bytes(packet)
         problem = refusal(data)
         if problem:
             raise InputError(f"a packet of {len(data)} bytes is {problem}", hint="BPF_PROG_TEST_RUN answers EINVAL")
+        device = self._sim.machine.part(Device)
+        device.metadata = RxMetadata(rx_timestamp, rx_hash, rx_vlan_tag)
         hook = XdpHook(self._sim.machine, self._loaded, self._runner, 1)
         (result,) = hook.run([Record(1, time_ns, data, len(data))])
+        device.metadata = RxMetadata()
         if result.error:
             raise InputError(f"a packet of {len(data)} bytes: {result.error}")
         return outcome_of(result)

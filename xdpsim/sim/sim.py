@@ -53,6 +53,8 @@ class Sim(WorldMixin):
             )
         if engine not in ENGINES:
             raise InputError(f"engine {engine!r}: expected {', '.join(ENGINES)}")
+        if not 0 <= seed < 1 << 63:
+            raise InputError(f"seed={seed}: expected 0 to {(1 << 63) - 1}")
         if not 1 <= cpus <= MAX_CPUS:
             raise InputError(f"cpus={cpus}: expected 1 to {MAX_CPUS}")
         self.linux = Linux(linux)
@@ -121,7 +123,7 @@ class Sim(WorldMixin):
         return self._place(Object(name, {name: spec}, specs, None, licence))[name]
 
     def advance(self, nanoseconds: int) -> list[Event]:
-        """Let virtual time pass without packets: timers fire as their times come; the events that their callbacks left."""
+        """Let virtual time pass without packets: timers fire as their times come; what their callbacks told."""
         advance(self.machine, nanoseconds)
         return self.machine.take_events()
 

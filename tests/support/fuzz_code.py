@@ -1,0 +1,241 @@
+"""Hostile programs that call everything: each helper and kernel function, with arguments that fit it or do not.
+
+Control flow and verdict depend on no address, so that runs of two processes can be compared.
+"""
+
+from __future__ import annotations
+
+import random
+from functools import cache
+
+from tests.support.elf_writer import BtfWriter
+from xdpsim.btf.parse import parse
+from xdpsim.btf.types import Btf
+from xdpsim.helpers import all as all_helpers
+from xdpsim.helpers.rows import HELPERS, KFUNCS, Arg, Helper, helper_for
+from xdpsim.isa.decode import SLOT
+from xdpsim.maps.spec import MapSpec
+
+assert all_helpers.MODULES, "their import is what fills the tables"
+KFUNC_NAMES = tuple(sorted(KFUNCS))
+_HELPER_IDS = sorted({number for number, _ in HELPERS if helper_for(number, "XDP")})
+_TAIL_CALL = 12
+_VALUE_BYTES, _WORD = 72, 1 << 64
+_STACK, _BELOW = 512, 64
+"""The lowest bytes of a frame are never argument memory of a well-made call."""
+_EDGES = (0, 1, 2, 3, 4, 7, 8, 14, 16, 24, 64, 255, 256, 511, 512, 4096, 0xFFFF, 1 << 20, 1 << 24, 1 << 29, (1 << 29) + 1)
+_HUGE = (1 << 31, (1 << 32) - 1, 1 << 32, (1 << 47) - 8, 1 << 60, 1 << 60 | 1 << 32, 1 << 60 | 99 << 32, 1 << 63)
+_WILD = (*_EDGES, *_HUGE, *(_WORD - n for n in (1, 2, 8, 14, 4096, 1 << 31)))
+_MAPS = (
+    ("ARRAY", 4, _VALUE_BYTES, 4, 0), ("HASH", 4, _VALUE_BYTES, 4, 0), ("LRU_HASH", 4, 16, 4, 0),
+    ("PERCPU_ARRAY", 4, 16, 4, 0), ("PERCPU_HASH", 4, 16, 4, 0), ("LRU_PERCPU_HASH", 4, 16, 4, 0),
+    ("LPM_TRIE", 8, 16, 4, 1), ("QUEUE", 0, 16, 4, 0), ("STACK", 0, 16, 4, 0), ("BLOOM_FILTER", 0, 16, 4, 0),
+    ("RINGBUF", 0, 0, 4096, 0), ("PERF_EVENT_ARRAY", 4, 4, 4, 0), ("PROG_ARRAY", 4, 4, 4, 0),
+    ("DEVMAP", 4, 4, 4, 0), ("DEVMAP_HASH", 4, 4, 4, 0), ("CPUMAP", 4, 4, 4, 0), ("XSKMAP", 4, 4, 4, 0),
+    ("ARRAY_OF_MAPS", 4, 4, 2, 0), ("HASH_OF_MAPS", 4, 4, 2, 0),
+)  # fmt: skip
+_LATER = 0x7EAD_BEEF
+"""Stands for the distance of the function behind the program until that is known."""
+_WITH_VALUES = (0, 1)
+_TIMED, _NODE = "timed", "node"
+PROG_ARRAY = next(n for n, row in enumerate(_MAPS) if row[0] == "PROG_ARRAY")
+
+
+@cache
+def types() -> tuple[Btf, dict[str, int]]:
+    """A value with a lock, a timer and a work queue; an object with nodes and a count. And their ids."""
+    made = BtfWriter()
+    u32, u64 = made.int("unsigned int", 4), made.int("unsigned long long", 8)
+
+    def opaque(name: str, words: int) -> int:
+        return made.struct(name, 8 * words, ("__opaque", made.array(u64, words), 0))
+
+    lock = made.struct("bpf_spin_lock", 4, ("val", u32, 0))
+    count = made.struct("bpf_refcount", 4, ("__opaque", made.array(u32, 1), 0))
+    timer, work, listed, sorted_ = (opaque(*w) for w in (("bpf_timer", 2), ("bpf_wq", 2), ("bpf_list_node", 3), ("bpf_rb_node", 4)))
+    ids = {
+        _TIMED: made.struct(_TIMED, _VALUE_BYTES, ("lock", lock, 0), ("t", timer, 64), ("w", work, 192), ("x", u64, 320)),
+        _NODE: made.struct(_NODE, 72, ("l", listed, 0), ("r", sorted_, 192), ("count", count, 448), ("x", u64, 512)),
+        "u32": u32,
+    }
+    return parse(made.build()), ids
+
+
+def map_specs() -> list[MapSpec]:
+    """One map of each kind."""
+    btf, ids = types()
+    specs: list[MapSpec] = []
+    for number, (kind, key, value, entries, flags) in enumerate(_MAPS):
+        inner = MapSpec("inner", "ARRAY", 4, 16, 4) if kind.endswith("OF_MAPS") else None
+        typed = {"btf": btf, "key_type": ids["u32"], "value_type": ids[_TIMED]} if number in _WITH_VALUES else {}
+        specs.append(MapSpec(f"map{number}", kind, key, value, entries, flags=flags, inner=inner, **typed))
+    return specs
+
+
+def slot(opcode: int, dst: int = 0, src: int = 0, off: int = 0, imm: int = 0) -> bytes:
+    return SLOT.pack(opcode, src << 4 | dst, off, (imm + (1 << 31)) % (1 << 32) - (1 << 31))
+
+
+def imm64(dst: int, value: int, kind: int = 0) -> bytes:
+    return slot(0x18, dst, kind, 0, value & 0xFFFF_FFFF) + slot(0, imm=value >> 32)
+
+
+def address(dst: int, base: int, distance: int) -> bytes:
+    """dst = base + distance."""
+    return slot(0xBF, dst, base) + slot(0x07, dst, imm=distance)
+
+
+class Maker:
+    """One program. r6 is the context, r7 counts results that are not 0, r8 a value of map 0, r9 what was saved last."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.out = b""
+
+    def make(self) -> bytes:
+        """Prologue, calls and accesses, an end; then the functions that calls back and local calls go to."""
+        rng = self.rng
+        self.out = slot(0xBF, 6, 1) + slot(0xB7, 7) + imm64(8, 0, 2) + slot(0xBF, 9, 8)
+        for at in rng.sample(range(-_STACK + _BELOW, 0, 8), 6):
+            self.out += slot(0x7A, 10, 0, at, rng.choice((0, 1, 2, 0x0A000001, -1, 0x25642573, 0x2564)))
+        for _ in range(rng.randrange(2, 12)):
+            self.step()
+        if rng.random() < 0.1:
+            self.out += slot(0x05, off=-rng.randrange(1, min(len(self.out) // 8, 200)))
+        self.out += slot(0xBF, 0, 7) + slot(0x95)
+        self.functions()
+        return self.out
+
+    def functions(self) -> None:
+        """A callback behind the program, which every reference to a function means."""
+        start, rng = len(self.out) // 8, self.rng
+        body = slot(0xB7, imm=rng.choice((0, 0, 0, 1, 2, -1)))
+        kind = rng.randrange(8)
+        if kind == 0:
+            body = slot(0x79, 0, rng.randrange(1, 4), rng.choice((0, 0, 8, -8))) + body
+        elif kind == 1:
+            body = slot(0x85, 0, 1, 0, -1) + body
+        elif kind == 2:
+            body = slot(0x05, off=-1) + body
+        elif kind < 6:
+            row, number, src = self.callee()
+            # r6 and the others are not the main program's: what they held is not to be had here
+            body = slot(0xBF, 6, 1) + slot(0xBF, 9, 2) + imm64(8, 0, 2) + self.arguments(row) + slot(0x85, 0, src, 0, number) + body
+        raw = bytearray(self.out + body + slot(0x95))
+        for at in range(0, len(raw), 8):
+            opcode, registers, _, imm = SLOT.unpack_from(raw, at)
+            if imm == _LATER and (opcode, registers >> 4) in ((0x18, 4), (0x85, 1)):
+                SLOT.pack_into(raw, at, opcode, registers, 0, start - at // 8 - 1)
+        self.out = bytes(raw)
+
+    def callee(self) -> tuple[Helper, int, int]:
+        """A row, and what the call insn holds."""
+        if self.rng.random() < 0.4:
+            number = self.rng.randrange(len(KFUNC_NAMES))
+            return KFUNCS[KFUNC_NAMES[number]], number, 2
+        number = self.rng.choice(_HELPER_IDS)
+        row = helper_for(number, "XDP")
+        assert row is not None
+        return row, number, 0
+
+    def step(self) -> None:
+        """A call with what follows it, or an access, or a jump, or a local call."""
+        rng = self.rng
+        kind = rng.randrange(20)
+        if kind == 0:
+            self.out += self.wild(2) + self.access(2)
+        elif kind == 1:
+            self.out += slot(0x85, 0, 1, 0, _LATER)
+        elif kind == 2:
+            self.out += slot(0xBF, 1, 6) + imm64(2, PROG_ARRAY, 1) + slot(0xB7, 3, imm=rng.choice((0, 0, 1, 9, -1)))
+            self.out += slot(0x85, imm=_TAIL_CALL)
+        else:
+            row, number, src = self.callee()
+            self.out += self.arguments(row) + slot(0x85, 0, src, 0, number) + self.behind()
+
+    def behind(self) -> bytes:
+        """Count a result that is not 0, and at times use it as a pointer, keep it, or loop."""
+        out = slot(0x15, 0, 0, 1) + slot(0x07, 7, imm=1)
+        kind = self.rng.randrange(6)
+        if kind == 0:
+            out += slot(0x15, 0, 0, 1) + self.access(0)
+        elif kind == 1:
+            out += slot(0xBF, 9, 0)
+        elif kind == 2:
+            out += slot(0x7B, 10, 0, -8 * self.rng.randrange(1, 40))
+        return out
+
+    def access(self, at: int) -> bytes:
+        """A load, a store or an atomic operation through a register: one insn."""
+        opcode = self.rng.choice((0x79, 0x61, 0x69, 0x71, 0x81, 0x7B, 0x63, 0x73, 0xDB, 0xC3))
+        off = self.rng.choice((0, 0, 8, 4, 12, -8, 60, 64, 72, 32767, -32768)) & ~(3 if opcode in (0xDB, 0xC3) else 0)
+        if opcode & 7 == 1:
+            return slot(opcode, 5, at, off)
+        operation = self.rng.choice((0, 1, 0x41, 0xE1, 0xF1)) if opcode in (0xDB, 0xC3) else 0
+        return slot(opcode, at, 3, off, operation)
+
+    def arguments(self, row: Helper) -> bytes:
+        """Registers 1 to 5: as the row wants them, one in three times with one that it does not want."""
+        rng = self.rng
+        wanted = row.args + (Arg.ANYTHING,) * (row.arity - len(row.args))
+        spoilt = rng.randrange(1, len(wanted) + 1) if wanted and rng.random() < 0.35 else 0
+        return b"".join(
+            self.wild(n) if n == spoilt else self.fitting(n, kind) for n, kind in enumerate(wanted, 1)
+        )
+
+    def wild(self, reg: int) -> bytes:
+        """Any value: small, huge, or a pointer that is somewhat off."""
+        rng = self.rng
+        kind = rng.randrange(8)
+        if kind < 3:
+            return imm64(reg, rng.choice(_WILD))
+        if kind == 3:
+            return imm64(reg, rng.getrandbits(64))
+        if kind == 4:
+            return imm64(reg, rng.randrange(len(_MAPS)), 1) + slot(0x07, reg, imm=rng.choice((0, 0, 8, -8, 1)))
+        if kind == 5 and rng.random() < 0.5:
+            return self.function(reg) + slot(0x07, reg, imm=rng.choice((0, 1, -1, 1 << 20)))
+        if kind == 6:
+            return slot(0x61, reg, 6, rng.choice((0, 4, 8))) + slot(0x07, reg, imm=rng.choice((0, 1, -1, 14)))
+        return address(reg, rng.choice((6, 8, 9, 10)), rng.choice((0, 1, -1, 4, 8, -8, 64, 71, 72, -512, -516, 4096)))
+
+    def function(self, reg: int) -> bytes:
+        """A handle of the function behind the program."""
+        return imm64(reg, _LATER, 4)
+
+    def fitting(self, reg: int, kind: Arg) -> bytes:
+        """What the kind asks for, most of the time."""
+        rng = self.rng
+        if kind is Arg.CTX:
+            return slot(0xBF, reg, 6)
+        if kind is Arg.CONST_MAP_PTR:
+            return imm64(reg, rng.randrange(len(_MAPS)), 1)
+        if kind in (Arg.SIZE, Arg.SIZE_OR_ZERO, Arg.ALLOC_SIZE_OR_ZERO):
+            return slot(0xB7, reg, imm=rng.choice((0, 1, 4, 8, 16, 16, 24, 24, 31, 40, 64)))
+        if kind is Arg.ANYTHING:
+            return self.anything(reg)
+        if kind is Arg.FUNC:
+            return self.function(reg)
+        if kind is Arg.SPIN_LOCK:
+            return slot(0xBF, reg, 8)
+        if kind is Arg.TIMER:
+            return address(reg, 8, 8)
+        if kind in (Arg.BTF_ID, Arg.BTF_ID_OR_NULL, Arg.PERCPU_BTF_ID, Arg.RINGBUF_MEM, Arg.SOCK_COMMON):
+            return address(reg, 9, rng.choice((0, 0, 0, 0, 24, 8)))
+        if kind in (Arg.MAP_KEY, Arg.CONST_STR) and rng.random() < 0.7:
+            return address(reg, 10, -8 * rng.randrange(1, 8))
+        return address(reg, rng.choice((10, 10, 10, 8)) if rng.random() < 0.9 else 9, -8 * rng.randrange(8, 48))
+
+    def anything(self, reg: int) -> bytes:
+        """Flags, lengths, ids: mostly small."""
+        rng = self.rng
+        kind = rng.randrange(6)
+        if kind == 0:
+            return imm64(reg, rng.choice(_WILD))
+        if kind == 1:
+            return imm64(reg, types()[1][rng.choice((_NODE, _TIMED))])
+        if kind == 2:
+            return address(reg, rng.choice((10, 8, 9)), rng.choice((-16, -64, 0)))
+        if kind == 3:
+            return slot(0xBF, reg, 9)
+        return slot(0xB7, reg, imm=rng.choice((0, 0, 0, 1, 2, 3, 4, 8, 12, -1, -14, 64, 256)))
