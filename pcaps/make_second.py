@@ -149,6 +149,8 @@ def nat64(random: Random) -> Scene:
         eth(1, 3) / to6 / ICMP(type=4) / Raw(bytes(12)),
         eth(1, 3) / to6 / ICMP(type=8, code=1),
         eth(1, 3) / IP(src=OUTSIDE4, dst="192.0.2.10", proto=1) / Raw(bytes(5)),
+        eth(1, 3) / IP(src=OUTSIDE4, dst="192.0.2.10", proto=6) / Raw(bytes(19)),
+        eth(1, 3) / IP(src=OUTSIDE4, dst="192.0.2.10", proto=17) / Raw(bytes(7)),
     ]
     return each(scene)
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
  *
  * A stateful firewall on Linux's own connection tracking: inside may open connections, outside may answer, and only
  * what is published may be opened from there.
@@ -271,4 +271,4 @@ int xdp_ct_firewall(struct xdp_md *ctx)
 	return decide(track(ctx, &flow, at.tcp_flags));
 }
 
-char LICENSE[] SEC("license") = "Dual MIT/GPL";
+char LICENSE[] SEC("license") = "GPL";

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
  *
  * Parses through a dynptr: no comparisons with data_end, and packets in several buffers (jumbo frames) are as good as
  * those in one. Counts services, and marks packets with the DSCP that their service is given.
@@ -215,4 +215,4 @@ int xdp_dynptr_parse(struct xdp_md *ctx)
 	return count(parse(&packet));
 }
 
-char LICENSE[] SEC("license") = "Dual MIT/GPL";
+char LICENSE[] SEC("license") = "GPL";

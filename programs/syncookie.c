@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
  *
  * Answers SYNs with cookies in the servers' place: a flood of them costs no memory, and only clients that answer the
  * answer are let through. bpf_tcp_raw_gen_syncookie makes the cookie as Linux's own TCP makes it, so the stack behind
@@ -296,4 +296,4 @@ int xdp_syncookie(struct xdp_md *ctx)
 	return decide(FATE_NOT_OURS);
 }
 
-char LICENSE[] SEC("license") = "Dual MIT/GPL";
+char LICENSE[] SEC("license") = "GPL";

@@ -40,6 +40,15 @@ def program(seed: int, number: int) -> Code:
     return decode(Maker(random.Random(f"{seed}:{number}")).make())
 
 
+def furnish(sim: Sim) -> None:
+    """Something for lookups to find."""
+    sim.interface("eth0", mac="02:00:00:00:00:01", addresses=["10.0.0.1/24"])
+    sim.socket("udp", local="10.0.0.2:53")
+    sim.socket("tcp", local="10.0.0.2:80")
+    sim.socket("tcp", local="10.0.0.2:80", remote="10.0.0.1:53")
+    sim.conntrack("tcp", "10.0.0.1:53", "10.0.0.2:80")
+
+
 def run(code: Code) -> Result:
     """What a program did on a machine of its own, then on its timers."""
     sim = Sim()
@@ -47,6 +56,7 @@ def run(code: Code) -> Result:
     maps = tuple(sim.machine.add_map(spec) for spec in map_specs())
     main = Subprogram("hostile", 0)
     spec = ProgramSpec("hostile", "xdp", "XDP", 0, code, (main,), (), "GPL", kfuncs=KFUNC_NAMES)
+    furnish(sim)
     loaded = sim.machine.add_program(spec, maps, types()[0])
     maps[PROG_ARRAY].update_bytes(bytes(4), loaded.number.to_bytes(4, "little"), 0)
     out = sim.take(loaded).run(PACKET)

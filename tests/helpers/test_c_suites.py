@@ -16,7 +16,7 @@ from tests.support.record import recorder
 from xdpsim.errors import Unsupported
 from xdpsim.sim.sim import Sim
 
-SUITES = ("callbacks", "timers", "objects", "graph", "dynptr", "events", "iter", "throw")
+SUITES = ("callbacks", "timers", "objects", "graph", "dynptr", "events", "iter", "throw", "casts", "user_ring")
 ROWS = [(suite, row) for suite in SUITES for row in suite_rows(suite)]
 
 
@@ -110,3 +110,21 @@ def record_iter() -> dict[str, Any]:
 def record_throw() -> dict[str, Any]:
     """Linux's answers."""
     return record_suite("throw")
+
+
+@recorder("helpers_casts")
+def record_casts() -> dict[str, Any]:
+    """Linux's answers."""
+    return record_suite("casts")
+
+
+@recorder("helpers_metadata")
+def record_metadata() -> dict[str, Any]:
+    """The object alone: Linux runs no such program without its device."""
+    return record_suite("metadata")
+
+
+@recorder("helpers_user_ring")
+def record_user_ring() -> dict[str, Any]:
+    """Linux's answers."""
+    return record_suite("user_ring")

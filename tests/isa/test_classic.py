@@ -87,6 +87,16 @@ def test_bpf_asm_with_comments_and_labels() -> None:
     assert code[5] == ClassicInsn(0x45, 5, 0, 0x1FFF)
 
 
+def test_braces_in_comments_make_no_c_array() -> None:
+    assert parse_classic("/* { 6 */ ret a ; {") == (ClassicInsn(0x16),)
+
+
+def test_long_lines_do_not_take_long() -> None:
+    for text in ("jeq #1" + " " * 100_000 + "jt", "ld #" + "9" * 100_000, "1 " * 100_000, "{1,2,3,4}," * 10_000):
+        with pytest.raises(InputError):
+            parse_classic(text)
+
+
 def test_disassembly_is_bpf_asm() -> None:
     assert disasm_classic_all(FILTER)[:2] == ["     ldh [12]", "     jneq #0x800, l11"]
     assert disasm_classic_all(FILTER)[11:] == ["l11: ret #0", "l12: ret #262144"]

@@ -9,7 +9,7 @@ from tests.support.elf_writer import BtfWriter, ElfWriter, call_local, ext, insn
 from xdpsim.errors import InputError
 from xdpsim.loader.load import load_object
 
-ROUNDS = 5000
+ROUNDS = 3000
 
 
 def test_mutations_give_an_object_or_one_of_two_errors() -> None:
@@ -34,8 +34,8 @@ def test_every_truncation(data: bytes) -> None:
 
 
 def test_lines_of_shared_functions_do_not_multiply_without_end() -> None:
-    """A file of 250 KB whose programs would have 900,000 lines."""
-    elf, btf, count, slots = ElfWriter(), BtfWriter(), 100, 9000
+    """A file of 140 KB whose programs would have 400,000 lines."""
+    elf, btf, count, slots = ElfWriter(), BtfWriter(), 100, 4000
     body = insn(0xB7) * (slots - 1) + insn(0x95)
     elf.symbol("leaf", elf.code(".text", body), 0, len(body))
     bodies = [insn(0xB7) * i + call_local() + insn(0x95) for i in range(count)]

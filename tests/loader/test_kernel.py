@@ -229,6 +229,25 @@ def test_the_kernel_takes_types_of_objects_with_externs(tmp_path: Path) -> None:
     assert accepted(load_object(compile_c(EXOTIC, tmp_path), "prog.o")) == ["good", "kconfig", "legacy"]
 
 
+def test_maps_of_events_keep_the_type_of_the_events(tmp_path: Path) -> None:
+    source = """
+struct event { __u64 when; __u32 what; };
+struct { __uint(type, 27); __uint(max_entries, 4096); __type(value, struct event); } ring SEC(".maps");
+struct { __uint(type, 4); __type(key, int); __type(value, struct event); } perf SEC(".maps");
+struct { __uint(type, 4); __type(key, int); __type(value, int); } plain SEC(".maps");
+SEC("xdp") int f(struct xdp_md *c) { return 2; }
+"""
+    loaded = load_object(compile_c(source, tmp_path), "f.o")
+    found = {
+        m.name: (m.key_size, m.value_size, m.key_type, m.btf.type_name(m.value_type)) for m in loaded.maps if m.btf
+    }
+    assert found == {
+        "ring": (0, 0, 0, "struct event"),
+        "perf": (4, 4, 0, "struct event"),
+        "plain": (4, 4, 0, "void"),
+    }
+
+
 def test_other_targets(tmp_path: Path) -> None:
     with pytest.raises(Unsupported, match="big-endian eBPF"):
         load_object(compile_c('SEC("xdp") int f(void *c) { return 2; }', tmp_path, target="bpfeb"), "f.o")

@@ -38,6 +38,11 @@ def numbers(spec: MapSpec) -> tuple[object, ...]:
     return spec.type, spec.key_size, spec.value_size, spec.max_entries, spec.flags
 
 
+def test_a_section_of_maps_below_another_name() -> None:
+    loaded = load(legacy((2, 4, 8, 1), (2, 4, 16, 1), section="lirc_mode2/maps"))
+    assert [m.name for m in loaded.maps] == ["m0", "m1"]
+
+
 @pytest.mark.parametrize("length", [16, 20, 24, 28, 32, 36, 40, 280])
 def test_lengths(length: int) -> None:
     words = ((1, 4, 8, 100, 1) + (0,) * 65)[: length // 4]
@@ -136,6 +141,13 @@ def test_sections_that_name_a_slot_fill_the_prog_array(symbol: dict[str, int]) -
 
 def test_a_prog_array_of_no_size_that_nothing_fills_has_one_slot() -> None:
     assert load(legacy((3, 4, 4, 0, 0))).maps[0].max_entries == 1
+
+
+def test_a_slot_far_away_does_not_make_a_huge_map() -> None:
+    elf = tails()
+    elf.program("far", "7/2147483647")
+    with pytest.raises(InputError, match="map jumps: has no size, and slot 2147483647, expected at most 65535"):
+        load(elf)
 
 
 def test_an_event_array_of_no_size_has_a_slot_for_each_cpu() -> None:

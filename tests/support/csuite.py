@@ -18,7 +18,7 @@ from typing import Any
 from tests.support.clang import CLANG
 from tests.support.oracle import bytes_spec, golden, golden_path, ramp
 from xdpsim.net.machine import Event
-from xdpsim.sim.program import LoadedObject, Program
+from xdpsim.sim.program import LoadedObject
 from xdpsim.sim.sim import Sim
 
 HERE = Path(__file__).parents[1] / "helpers" / "c"
@@ -28,6 +28,8 @@ OWN = "own_"
 """Programs of such names are for tests of ours: one TEST_RUN does not show what they do."""
 LINEAR, PAGED = 64, 6000
 """Bytes of the packet that a program gets, without and with frags."""
+FED = (b"12345678", b"abc", b"", bytes(range(20)))
+"""What waits in each user ring buffer."""
 
 
 def compiled(name: str) -> bytes:
@@ -72,7 +74,12 @@ def suite_rows(name: str) -> list[dict[str, Any]]:
 
 def run_program(image: bytes, name: str, engine: str) -> dict[str, Any]:
     """Verdict, packet, events and maps after one run on a machine of its own."""
-    loaded, program = opened(image, name, engine)
+    sim = Sim(engine=engine)
+    loaded = sim.load(image, name="suite")
+    program = loaded[name]
+    for ring in (made for made in loaded.maps.values() if made.spec.type == "USER_RINGBUF"):
+        for record in FED:
+            sim.feed(ring, record)
     outcome = program.run(ramp(PAGED if program.spec.frags else LINEAR))
     assert outcome.fault is None, str(outcome.fault)
     return {
@@ -82,12 +89,6 @@ def run_program(image: bytes, name: str, engine: str) -> dict[str, Any]:
         "events": [event_row(event) for event in outcome.events],
         "maps": {name: dump(loaded, name) for name in loaded.maps if not name.startswith(".rodata")},
     }
-
-
-def opened(image: bytes, name: str, engine: str) -> tuple[LoadedObject, Program]:
-    """A fresh machine's object and program."""
-    loaded = Sim(engine=engine).load(image, name="suite")
-    return loaded, loaded[name]
 
 
 def event_row(event: Event) -> list[Any]:

@@ -6,6 +6,7 @@ Control flow and verdict depend on no address, so that runs of two processes can
 from __future__ import annotations
 
 import random
+import re
 from functools import cache
 
 from tests.support.elf_writer import BtfWriter
@@ -34,6 +35,20 @@ _MAPS = (
     ("DEVMAP", 4, 4, 4, 0), ("DEVMAP_HASH", 4, 4, 4, 0), ("CPUMAP", 4, 4, 4, 0), ("XSKMAP", 4, 4, 4, 0),
     ("ARRAY_OF_MAPS", 4, 4, 2, 0), ("HASH_OF_MAPS", 4, 4, 2, 0),
 )  # fmt: skip
+_FITTING_MAPS = {
+    "bpf_ringbuf": (10,), "perf_event": (11,), "redirect_map": (13, 14, 15, 16), "for_each_map": (0, 1, 2, 3),
+    "push_elem": (7, 8, 9), "pop_elem": (7, 8), "peek_elem": (7, 8, 9), "timer": (0, 1), "wq_init": (0, 1),
+    "percpu_elem": (3, 4, 5), "lookup_elem": (0, 1, 2, 3, 4, 5, 6, 17, 18), "update_elem": (0, 1, 2, 3, 4, 5, 6),
+    "delete_elem": (1, 2, 4, 5, 6),
+}  # fmt: skip
+"""Part of a helper's name -> maps that it is made for."""
+_DYNPTRS = (-128, -144)
+_OPENINGS = (
+    "bpf_obj_new_impl", "bpf_dynptr_from_xdp", "bpf_dynptr_from_mem", "bpf_timer", "bpf_iter_num_new",
+    "bpf_ringbuf_reserve", "bpf_ringbuf_reserve_dynptr", "bpf_xdp_ct_alloc", "bpf_xdp_ct_lookup", "bpf_sk_lookup_tcp",
+    "bpf_skc_lookup_tcp", "bpf_sk_lookup_udp", "bpf_get_current_task_btf", "bpf_percpu_obj_new_impl",
+)  # fmt: skip
+"""What makes the things that other calls are about."""
 _LATER = 0x7EAD_BEEF
 """Stands for the distance of the function behind the program until that is known."""
 _WITH_VALUES = (0, 1)
@@ -85,12 +100,35 @@ def address(dst: int, base: int, distance: int) -> bytes:
     return slot(0xBF, dst, base) + slot(0x07, dst, imm=distance)
 
 
+_FAMILIES = {
+    "connection": "^bpf_ct_",
+    "task": "task_stack|task_pt_regs|find_vma|current_task_under",
+    "socket": "skc_to|sk_release|tcp_(check|gen)_syncookie",
+    "record": "ringbuf_(submit|discard)$",
+    "copies": "percpu_obj_drop|per_cpu_ptr|this_cpu_ptr",
+    "object": "bpf_list_|bpf_rbtree|obj_drop|refcount_acq",
+}
+"""What a call is about -> the names of those calls."""
+_KEEPS = {
+    "bpf_obj_new_impl": "object", "bpf_percpu_obj_new_impl": "copies", "bpf_xdp_ct_alloc": "connection",
+    "bpf_xdp_ct_lookup": "connection", "bpf_sk_lookup_tcp": "socket", "bpf_skc_lookup_tcp": "socket",
+    "bpf_sk_lookup_udp": "socket", "bpf_get_current_task_btf": "task", "bpf_ringbuf_reserve": "record",
+}  # fmt: skip
+_ENDS = imm64(2, 0x0200000A0100000A) + slot(0x7B, 10, 2, -80) + slot(0x62, 10, 0, -72, 0x50003500)
+"""The ends of a connection as struct bpf_sock_tuple: 10.0.0.1:53 and 10.0.0.2:80."""
+_SOCKET = _ENDS + slot(0xBF, 1, 6) + address(2, 10, -80) + slot(0xB7, 3, imm=12) + slot(0xB7, 4, imm=-1) + slot(0xB7, 5)
+_OPTIONS = slot(0x7A, 10, 0, -64, 0xFFFFFFFF) + slot(0x7A, 10, 0, -56, 6)
+"""struct bpf_ct_opts: this namespace, TCP."""
+_CONNECTION = _ENDS + _OPTIONS + _SOCKET[len(_ENDS) : -16] + address(4, 10, -64) + slot(0xB7, 5, imm=12)
+
+
 class Maker:
     """One program. r6 is the context, r7 counts results that are not 0, r8 a value of map 0, r9 what was saved last."""
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
         self.out = b""
+        self.kept = ""
 
     def make(self) -> bytes:
         """Prologue, calls and accesses, an end; then the functions that calls back and local calls go to."""
@@ -98,13 +136,47 @@ class Maker:
         self.out = slot(0xBF, 6, 1) + slot(0xB7, 7) + imm64(8, 0, 2) + slot(0xBF, 9, 8)
         for at in rng.sample(range(-_STACK + _BELOW, 0, 8), 6):
             self.out += slot(0x7A, 10, 0, at, rng.choice((0, 1, 2, 0x0A000001, -1, 0x25642573, 0x2564)))
-        for _ in range(rng.randrange(2, 12)):
+        for name in rng.sample(_OPENINGS, rng.randrange(4)):
+            self.opening(name)
+        for _ in range(rng.randrange(3, 16)):
             self.step()
         if rng.random() < 0.1:
             self.out += slot(0x05, off=-rng.randrange(1, min(len(self.out) // 8, 200)))
         self.out += slot(0xBF, 0, 7) + slot(0x95)
         self.functions()
         return self.out
+
+    def opening(self, name: str) -> None:
+        """Make an object, a dynptr, a timer, an iterator, a record."""
+        rng = self.rng
+        if name == "bpf_timer":
+            value = address(1, 8, 8)
+            self.out += value + imm64(2, 0, 1) + slot(0xB7, 3, imm=rng.choice((0, 1, 7, 9))) + slot(0x85, imm=169)
+            self.out += value + self.function(2) + slot(0x85, imm=170)
+            self.out += value + slot(0xB7, 2, imm=rng.choice((0, 1, 1000))) + slot(0xB7, 3) + slot(0x85, imm=171)
+            return
+        number = next((row.id for row in HELPERS.values() if row.name == name), 0)
+        if not number and name not in KFUNC_NAMES:
+            return
+        what = {
+            "bpf_obj_new_impl": imm64(1, types()[1][_NODE]) + slot(0xB7, 2),
+            "bpf_dynptr_from_xdp": slot(0xBF, 1, 6) + slot(0xB7, 2) + address(3, 10, _DYNPTRS[0]),
+            "bpf_dynptr_from_mem": slot(0xBF, 1, 8) + slot(0xB7, 2, imm=40) + slot(0xB7, 3) + address(4, 10, _DYNPTRS[1]),
+            "bpf_iter_num_new": address(1, 10, -96) + slot(0xB7, 2) + slot(0xB7, 3, imm=rng.choice((5, 1 << 20))),
+            "bpf_ringbuf_reserve": imm64(1, 10, 1) + slot(0xB7, 2, imm=16) + slot(0xB7, 3),
+            "bpf_ringbuf_reserve_dynptr": imm64(1, 10, 1) + slot(0xB7, 2, imm=16) + slot(0xB7, 3) + address(4, 10, -128),
+            "bpf_get_current_task_btf": b"",
+            "bpf_percpu_obj_new_impl": imm64(1, types()[1]["u32"]) + slot(0xB7, 2),
+            "bpf_xdp_ct_alloc": _CONNECTION,
+            "bpf_xdp_ct_lookup": _CONNECTION,
+            "bpf_sk_lookup_tcp": _SOCKET,
+            "bpf_skc_lookup_tcp": _SOCKET,
+            "bpf_sk_lookup_udp": _SOCKET,
+        }.get(name)
+        row = HELPERS.get((number, "*")) or HELPERS.get((number, "XDP")) or KFUNCS[name]
+        call = slot(0x85, imm=number) if number else slot(0x85, 0, 2, 0, KFUNC_NAMES.index(name))
+        self.kept = _KEEPS.get(name, "")
+        self.out += (self.arguments(row) if what is None else what) + call + slot(0xBF, 9, 0)
 
     def functions(self) -> None:
         """A callback behind the program, which every reference to a function means."""
@@ -138,10 +210,21 @@ class Maker:
         assert row is not None
         return row, number, 0
 
+    def fitting_callee(self) -> tuple[Helper, int, int]:
+        """One for what r9 points to, half of the time; seldom one for something else."""
+        is_about_it = bool(self.kept) and self.rng.random() < 0.4
+        for _ in range(100 if is_about_it else 20):
+            found = self.callee()
+            family = next((kept for kept, pattern in _FAMILIES.items() if re.search(pattern, found[0].name)), "")
+            odds = 1.0 if family == self.kept else 0.0 if is_about_it else 0.03 if family else 0.5
+            if self.rng.random() < odds:
+                break
+        return found
+
     def step(self) -> None:
         """A call with what follows it, or an access, or a jump, or a local call."""
         rng = self.rng
-        kind = rng.randrange(20)
+        kind = rng.randrange(30)
         if kind == 0:
             self.out += self.wild(2) + self.access(2)
         elif kind == 1:
@@ -150,18 +233,18 @@ class Maker:
             self.out += slot(0xBF, 1, 6) + imm64(2, PROG_ARRAY, 1) + slot(0xB7, 3, imm=rng.choice((0, 0, 1, 9, -1)))
             self.out += slot(0x85, imm=_TAIL_CALL)
         else:
-            row, number, src = self.callee()
+            row, number, src = self.fitting_callee()
             self.out += self.arguments(row) + slot(0x85, 0, src, 0, number) + self.behind()
 
     def behind(self) -> bytes:
         """Count a result that is not 0, and at times use it as a pointer, keep it, or loop."""
         out = slot(0x15, 0, 0, 1) + slot(0x07, 7, imm=1)
-        kind = self.rng.randrange(6)
+        kind = self.rng.randrange(20)
         if kind == 0:
             out += slot(0x15, 0, 0, 1) + self.access(0)
-        elif kind == 1:
-            out += slot(0xBF, 9, 0)
-        elif kind == 2:
+        elif kind < 3:
+            out += b"" if self.kept else slot(0xBF, 9, 0)
+        elif kind < 6:
             out += slot(0x7B, 10, 0, -8 * self.rng.randrange(1, 40))
         return out
 
@@ -178,9 +261,9 @@ class Maker:
         """Registers 1 to 5: as the row wants them, one in three times with one that it does not want."""
         rng = self.rng
         wanted = row.args + (Arg.ANYTHING,) * (row.arity - len(row.args))
-        spoilt = rng.randrange(1, len(wanted) + 1) if wanted and rng.random() < 0.35 else 0
+        spoilt = rng.randrange(1, len(wanted) + 1) if wanted and rng.random() < 0.2 else 0
         return b"".join(
-            self.wild(n) if n == spoilt else self.fitting(n, kind) for n, kind in enumerate(wanted, 1)
+            self.wild(n) if n == spoilt else self.fitting(n, kind, row.name) for n, kind in enumerate(wanted, 1)
         )
 
     def wild(self, reg: int) -> bytes:
@@ -203,13 +286,16 @@ class Maker:
         """A handle of the function behind the program."""
         return imm64(reg, _LATER, 4)
 
-    def fitting(self, reg: int, kind: Arg) -> bytes:
+    def fitting(self, reg: int, kind: Arg, name: str) -> bytes:
         """What the kind asks for, most of the time."""
         rng = self.rng
         if kind is Arg.CTX:
             return slot(0xBF, reg, 6)
         if kind is Arg.CONST_MAP_PTR:
-            return imm64(reg, rng.randrange(len(_MAPS)), 1)
+            fits = [n for word, maps in _FITTING_MAPS.items() if word in name for n in maps]
+            return imm64(reg, rng.choice(fits) if fits and rng.random() < 0.9 else rng.randrange(len(_MAPS)), 1)
+        if kind in (Arg.DYNPTR, Arg.UNINIT_DYNPTR) and rng.random() < 0.9:
+            return address(reg, 10, rng.choice(_DYNPTRS))
         if kind in (Arg.SIZE, Arg.SIZE_OR_ZERO, Arg.ALLOC_SIZE_OR_ZERO):
             return slot(0xB7, reg, imm=rng.choice((0, 1, 4, 8, 16, 16, 24, 24, 31, 40, 64)))
         if kind is Arg.ANYTHING:
@@ -224,7 +310,8 @@ class Maker:
             return address(reg, 9, rng.choice((0, 0, 0, 0, 24, 8)))
         if kind in (Arg.MAP_KEY, Arg.CONST_STR) and rng.random() < 0.7:
             return address(reg, 10, -8 * rng.randrange(1, 8))
-        return address(reg, rng.choice((10, 10, 10, 8)) if rng.random() < 0.9 else 9, -8 * rng.randrange(8, 48))
+        base = rng.choice((10,) * 16 + (8, 8, 8, 9))
+        return address(reg, base, -8 * rng.randrange(8, 48) if base == 10 else 0)
 
     def anything(self, reg: int) -> bytes:
         """Flags, lengths, ids: mostly small."""

@@ -62,6 +62,12 @@ def kfuncs() -> frozenset[str]:
     return frozenset(line[2:] for line in _lines() if line.startswith("F\t"))
 
 
+@cache
+def kfunc_numbers() -> dict[str, int]:
+    """A number for each kfunc, from 0, in the order of their names."""
+    return {name: number for number, name in enumerate(sorted(kfuncs()))}
+
+
 def name_hash(kind: Kind, name: str) -> bytes:
     """What linux618.names holds for a type."""
     return zlib.crc32(f"{NAMED_KINDS.get(kind, '')} {name}".encode()).to_bytes(4, "little")[:HASH_BYTES]

@@ -17,7 +17,7 @@ from xdpsim.cli.output import emit
 from xdpsim.errors import InputError, Rejected, Unsupported
 from xdpsim.loader.elf import read_elf
 from xdpsim.loader.load import load_object
-from xdpsim.loader.model import Object
+from xdpsim.loader.model import Object, ProgramSpec
 from xdpsim.sim.sim import Sim
 
 Json = dict[str, object]
@@ -64,7 +64,7 @@ def _runnable(data: bytes, name: str) -> tuple[Object, dict[str, str]]:
     return loaded.source, why_not
 
 
-def _program(source: Object, name: str):  # type: ignore[no-untyped-def]
+def _program(source: Object, name: str) -> ProgramSpec:
     if name not in source.programs:
         known = ", ".join(source.programs) or "none"
         raise UsageError(f"--dot {name}: {source.name} has no such program", hint=f"it has {known}")

@@ -32,6 +32,7 @@ from xdpsim.helpers import (
     tasks,
     timers,
     trace,
+    user_ring,
     world,
     xdp_bytes,
     xdp_packet,
@@ -70,4 +71,5 @@ MODULES = (
     kfuncs_wq,
     kfuncs_xdp,
     kfuncs_maps,
+    user_ring,
 )

@@ -16,7 +16,7 @@ from xdpsim.memory.space_ops import is_header, may_access
 from xdpsim.memory.structs import RUN_STATE
 
 _MAP, _CTX, _KEY, _VALUE, _READ, _READ_OR_NULL, _WRITE, _STRING = 1, 2, 3, 4, 5, 6, 7, 8
-_SAMPLE, _VALUE_OUT = 9, 10
+_SAMPLE, _VALUE_OUT, _NOT_ZERO = 9, 10, 11
 _CODES = {
     Arg.CONST_MAP_PTR: _MAP,
     Arg.CTX: _CTX,
@@ -28,6 +28,7 @@ _CODES = {
     Arg.MEM_WRITE: _WRITE,
     Arg.UNINIT_MEM_OR_NULL: _WRITE,
     Arg.CONST_STR: _STRING,
+    Arg.SIZE: _NOT_ZERO,
     Arg.RINGBUF_MEM: _SAMPLE,
     Arg.UNINIT_MAP_VALUE: _VALUE_OUT,
 }
@@ -86,6 +87,8 @@ def check_argument(rs: int, kind: int, value: int, size: int, map_: int) -> int:
         return may_access(rs, value, kind - _FIXED_READ, 0)
     if kind == _STRING:
         return is_string(rs, value)
+    if kind == _NOT_ZERO:
+        return 1 if value else 0
     if kind == _SAMPLE:
         return ringbuf_is_sample(rs, value)
     if kind == _VALUE_OUT:  # a filter is asked for a value, the others give one

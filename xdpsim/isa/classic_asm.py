@@ -41,7 +41,6 @@ _FORMS: tuple[tuple[Form, re.Pattern[str]], ...] = tuple(
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _TCPDUMP_NUMBER = re.compile(r"\(\d+\)\s*")
 _LABEL = re.compile(r"([A-Za-z_]\w*)\s*:\s*")
-_JT_JF = re.compile(r"(.*?)\s*\bjt\s+(\w+)\s+jf\s+(\w+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +89,9 @@ def _parse(line: int, text: str) -> _Statement:
     if word in _ALIASES and not rest.startswith("#"):
         rest = f"#{rest}"
     wanted: tuple[str, ...] = ()
-    if both := _JT_JF.fullmatch(rest):
-        rest, wanted = both[1], (both[2], both[3])
+    words = rest.split()
+    if len(words) > 4 and (words[-4], words[-2]) == ("jt", "jf"):
+        rest, wanted = " ".join(words[:-4]), (words[-3], words[-1])
     elif name.startswith("j"):
         rest, *others = (part.strip() for part in rest.split(","))
         wanted = tuple(others)

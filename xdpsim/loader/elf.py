@@ -86,6 +86,11 @@ class Elf:
         return self._by_name.get(name)
 
     @cached_property
+    def functions(self) -> dict[tuple[int, int], Symbol]:
+        """The first function symbol at each place: section and offset."""
+        return {(s.section, s.value): s for s in reversed(self.symbols) if s.type == "FUNC"}
+
+    @cached_property
     def _by_name(self) -> dict[str, Section]:
         return {s.name: s for s in reversed(self.sections)}
 

@@ -21,6 +21,7 @@ from xdpsim.loader.linux.externs import Blocked, Externs
 
 SLOT = 8
 MAX_SLOTS = 1 << 20  # the kernel walks at most a million insns of one program
+MAX_WALKED = 1 << 18  # functions met while programs of prog arrays look for their callers
 ADDR_SPACE_CAST = (0xBF, 1)  # opcode and off of a register move that converts an arena pointer
 
 
@@ -97,6 +98,7 @@ class Reader:
         self.elf, self.places, self.externs, self.patch = elf, places, externs, patch
         self.by_place = {(f.section.index, f.offset): f for f in reversed(functions)}
         self.bodies: dict[Function, Body] = {}
+        self.walked = 0
 
     def body(self, function: Function) -> Body:
         """The function's code and references; InputError names function, insn, what was found and expected."""
@@ -108,6 +110,9 @@ class Reader:
         """Indexes of the maps that a function and those that it reaches refer to."""
         seen, todo, found = {function}, [function], set[int]()
         while todo:
+            self.walked += 1
+            if self.walked > MAX_WALKED:
+                raise InputError(f"{function.name}: its functions and those of the programs before it are too many")
             for reference in self.body(todo.pop()).references:
                 found |= {reference.map_index} - {-1}
                 if reference.function is not None and reference.function not in seen:

@@ -1,4 +1,4 @@
-"""Map definitions as old loaders read them: C structs of numbers in section `maps`, or in sections `maps/NAME`.
+"""Map definitions as old loaders read them: C structs of numbers in section `maps`, or `X/maps`, or in `maps/NAME`.
 
 Three layouts begin alike, with type, key_size, value_size, max_entries and map_flags; what follows differs:
 - libbpf before 1.0 stops there (20 bytes); the kernel's own samples went on with inner_map_idx, numa_node (28 bytes);
@@ -27,7 +27,7 @@ MAPS_OF_MAPS = frozenset({"ARRAY_OF_MAPS", "HASH_OF_MAPS"})
 _TYPE_NAMES = {row.id: row.name for row in MAP_TYPES.values()}
 _SHORTEST, _COMMON, _SAMPLES, _IPROUTE2, _GOBPF = 16, 20, 28, 36, 280
 _NO_INDEX = 0xFFFF_FFFF
-MAX_MAPS = 1 << 12
+MAX_MAPS = 1 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class LegacyMap:
 
 def is_legacy(name: str) -> bool:
     """Whether a section of that name holds such definitions."""
-    return name == SECTION or (name.startswith("maps/") and len(name) > len("maps/"))
+    return name == SECTION or name.endswith("/maps") or (name.startswith("maps/") and len(name) > len("maps/"))
 
 
 def read_legacy(elf: Elf, btf: Btf | None) -> list[LegacyMap]:
@@ -65,7 +65,7 @@ def _places(elf: Elf, section: Section) -> list[tuple[str, int, int]]:
     for symbol in elf.symbols:
         if symbol.section == section.index and symbol.type in ("OBJECT", "NOTYPE") and symbol.name:
             symbols.setdefault(symbol.value, symbol)
-    if not symbols and section.name != SECTION:
+    if not symbols and section.name.startswith("maps/"):
         return [(section.name.partition("/")[2], 0, section.size)]
     if not symbols:
         raise InputError(f"section {section.name!r}: {section.size} bytes of map definitions without a symbol")

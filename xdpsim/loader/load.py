@@ -34,6 +34,7 @@ from xdpsim.loader.symbols import find_functions
 from xdpsim.progtypes.sections import SectionMatch
 
 LICENCE_SECTION = "license"
+MAX_GROWN = 0xFFFF  # slots of a prog array whose size only its programs tell
 
 
 def load_object(data: bytes, name: str, options: LoadOptions | None = None) -> Object:
@@ -130,14 +131,16 @@ def _program_types(
         found = choice.of(f.name, f.section.name)
         if found is not None:
             types[f] = found
-    waiting = {f: tails.map_of[f] for f in programs if f in tails.map_of and f not in types}
-    changed = True
-    while waiting and changed:
-        callers = {index: types[f] for f in types for index in reader.maps_of(f)}
-        found_now = {f: callers[index] for f, index in waiting.items() if index in callers}
-        types |= found_now
-        waiting = {f: index for f, index in waiting.items() if f not in found_now}
-        changed = bool(found_now)
+    waiting: dict[int, list[Function]] = {}
+    for f in programs:
+        if f in tails.map_of and f not in types:
+            waiting.setdefault(tails.map_of[f], []).append(f)
+    typed = list(types)
+    while waiting and typed:
+        caller = typed.pop()
+        for index in reader.maps_of(caller) & waiting.keys():
+            typed += waiting[index]
+            types |= dict.fromkeys(waiting.pop(index), types[caller])
     return types
 
 
@@ -152,7 +155,10 @@ def _fill(maps: Maps, tails: TailSlots, programs: tuple[Function, ...]) -> None:
         if wrong:
             raise InputError(f"map {spec.name}: holds {min(wrong)!r}, expected a program")
         if spec.type == "PROG_ARRAY" and not spec.max_entries:
-            maps.specs[index] = replace(spec, max_entries=max(maps.values.get(spec.name, {0: ""})) + 1)
+            last = max(maps.values.get(spec.name, {0: ""}))
+            if last > MAX_GROWN:
+                raise InputError(f"map {spec.name}: has no size, and slot {last}, expected at most {MAX_GROWN}")
+            maps.specs[index] = replace(spec, max_entries=last + 1)
 
 
 def _program(function: Function, parts: _Parts, name: str) -> ProgramSpec:

@@ -286,8 +286,7 @@ def _value_name(elf: Elf, section: Section, into: _Definition, at: Relocation, m
     if into.holds_programs:
         if symbol.type == "SECTION":  # a static function: its place in the section stands in the data
             place = symbol.section, int.from_bytes(section.data[at.offset : at.offset + POINTER], "little")
-            found = (s for s in elf.symbols if s.type == "FUNC" and (s.section, s.value) == place)
-            symbol = next(found, symbol)
+            symbol = elf.functions.get(place, symbol)
         if symbol.type != "FUNC":
             raise InputError(f"{where}: names {symbol.name!r}, expected a program for map {into.name}")
         return symbol.name

@@ -12,7 +12,7 @@ from typing import TypeAlias, Union
 
 from xdpsim.btf.values import Value
 from xdpsim.errors import InputError, Unsupported
-from xdpsim.maps import array, bloom, keyless, lpm, lru, nested, percpu_hash, perf, references, ringbuf, targets
+from xdpsim.maps import array, bloom, keyless, lpm, lru, nested, percpu_hash, perf, references, ringbuf, targets, user_ringbuf
 from xdpsim.maps import hash as hash_
 from xdpsim.maps.bytemap import ByteMap
 from xdpsim.maps.codec import Key
@@ -26,7 +26,7 @@ MapValue: TypeAlias = Union[Value, bytes, "list[Value | bytes]"]
 
 KIND_MODULES = (
     *(array, bloom, hash_, keyless, lpm, lru),
-    *(nested, percpu_hash, perf, references, ringbuf, targets),
+    *(nested, percpu_hash, perf, references, ringbuf, targets, user_ringbuf),
 )
 """The modules whose rows fill KINDS."""
 

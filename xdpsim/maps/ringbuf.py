@@ -203,7 +203,8 @@ def drain(memory: MapMemory) -> list[bytes]:
     return found
 
 
-def _problem(spec: MapSpec) -> Problem | None:
+def ring_problem(spec: MapSpec) -> Problem | None:
+    """The creation rules of ring buffers in both directions."""
     for field in ("key_size", "value_size"):
         if getattr(spec, field):
             return Problem(field, "0, for a ring has records only", EINVAL)
@@ -227,7 +228,7 @@ RINGBUF = declare(
     MapKind(
         type=MAP_TYPES["RINGBUF"],
         flags=BPF_F_NUMA_NODE,
-        check=_problem,
+        check=ring_problem,
         build=_build,
         lookup=no_lookup,
         user_lookup=refuse_lookup,

@@ -14,6 +14,7 @@ from xdpsim.engines.kernel.engine import KernelEngine
 from xdpsim.engines.protocol import Engine, LoadedProgram, Runner
 from xdpsim.errors import InputError, Unsupported
 from xdpsim.helpers import all as all_helpers
+from xdpsim.helpers.user_ring import UserRings
 from xdpsim.isa.asm import assemble
 from xdpsim.isa.decode import decode
 from xdpsim.isa.insn import Code
@@ -23,6 +24,7 @@ from xdpsim.loader.model import Object, ProgramSpec, Subprogram
 from xdpsim.loader.options import LoadOptions
 from xdpsim.loader.stand_ins import without_unknown_maps
 from xdpsim.maps.kind import KINDS
+from xdpsim.maps.map import Map
 from xdpsim.maps.spec import MapSpec
 from xdpsim.maps.types import MAP_TYPES
 from xdpsim.net.machine import EmulatedMachine, Event
@@ -126,6 +128,10 @@ class Sim(WorldMixin):
         """Let virtual time pass without packets: timers fire as their times come; what their callbacks told."""
         advance(self.machine, nanoseconds)
         return self.machine.take_events()
+
+    def feed(self, ring: Map, record: bytes) -> None:
+        """Put a record into a USER_RINGBUF map, for programs to drain; InputError when it does not fit."""
+        self.machine.part(UserRings).feed(ring, record)
 
     def _place(self, parsed: Object) -> LoadedObject:
         """Make the object's maps and give its programs their numbers."""

@@ -1,4 +1,4 @@
-"""What programs tell user space through ring buffers and perf events: the memory shared with the kernel, read.
+"""What programs and user space tell each other through ring buffers and perf events: memory shared with the kernel.
 
 Follows kernel/bpf/ringbuf.c and include/uapi/linux/perf_event.h. Nothing waits here: what is there is taken.
 """
@@ -55,6 +55,22 @@ class RingReader:
             at += (length + 8 + 7) & ~7
         _U64.pack_into(self._consumer, 0, at)
         return found
+
+
+class RingWriter:
+    """The producer of a USER_RINGBUF map."""
+
+    def __init__(self, ring: KernelMap) -> None:
+        self._size = ring.definition.max_entries
+        self._memory = mmap.mmap(ring.fd.number, _PAGE + 2 * self._size, offset=_PAGE)
+
+    def put(self, data: bytes) -> None:
+        """Add a record, for which the caller knows that there is room."""
+        (at,) = _U64.unpack_from(self._memory)
+        start = _PAGE + (at & (self._size - 1))
+        self._memory[start + 8 : start + 8 + len(data)] = data
+        _U64.pack_into(self._memory, start, len(data))
+        _U64.pack_into(self._memory, 0, at + ((len(data) + 8 + 7) & ~7))
 
 
 class PerfReader:

@@ -58,6 +58,7 @@ class KernelRunner:
         data = (machine.pool.read(frame, start - meta, meta) if meta else b"") + packet
         program_type = self.program.spec.type
         self._engine.network.need_device(ifindex, queue + 1)
+        self._engine.events.feed(machine)
         world.fill(machine.run_state, batch.ktime_ns[index], batch.tai_ns[index])
         outcome = self._test_run.try_run(data, context_for(program_type, len(packet), meta, ifindex, queue))
         if isinstance(outcome, int):

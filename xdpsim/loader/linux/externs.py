@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from xdpsim.bits import M32, M64, round_up, signed
-from xdpsim.btf.linux618 import kfuncs
+from xdpsim.btf.linux618 import kfunc_numbers, kfuncs
 from xdpsim.btf.text import parse_int
 from xdpsim.btf.types import Array, Btf, DataSec, Enum, Func, Int, Type, Var
 from xdpsim.errors import InputError
@@ -81,9 +81,8 @@ class Externs:
                 insn, src=Imm64.MAP_VALUE.value, op=Imm64.MAP_VALUE.name, imm=self.map_index, next_imm=setting.offset
             )
         name = essential(symbol.name)
-        known = sorted(kfuncs())
         if name in kfuncs():
-            return _constant(insn, _KFUNC_ADDRESS + 64 * known.index(name))
+            return _constant(insn, _KFUNC_ADDRESS + 64 * kfunc_numbers()[name])
         if symbol.bind == "WEAK":
             return _constant(insn, 0)
         raise Blocked(f"address of {symbol.name!r}, a kernel symbol that is not known here")
