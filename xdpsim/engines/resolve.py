@@ -5,11 +5,13 @@ Whatever xdpsim cannot run is refused here, by name, with its insn and source li
 
 from __future__ import annotations
 
+from errno import EINVAL
+
 from xdpsim.engines.contexts import NATIVE_CONTEXTS
 from xdpsim.engines.fault import line_at
 from xdpsim.engines.protocol import LoadedProgram
-from xdpsim.errors import Unsupported
-from xdpsim.helpers.ids import HELPERS_BY_ID
+from xdpsim.errors import Rejected, Unsupported
+from xdpsim.helpers.ids import HELPERS_BY_ID, HELPERS_OF_TYPE
 from xdpsim.helpers.rows import KFUNCS, Helper, helper_for
 from xdpsim.isa.disasm import disasm
 from xdpsim.isa.insn import Insn
@@ -74,11 +76,18 @@ def callee_row(program: LoadedProgram, slot: int, insn: Insn) -> Helper:
 
 
 def _helper_row(program: LoadedProgram, slot: int, insn: Insn) -> Helper:
-    row = helper_for(insn.imm, program.spec.type)
+    known = HELPERS_BY_ID.get(insn.imm)
+    if known is None:
+        raise _refusal(program, slot, insn, f"no Linux up to 6.18 has helper {insn.imm}")
+    if known.id not in HELPERS_OF_TYPE[program.spec.type]:
+        raise Rejected(
+            f"{_place(program, slot, insn)}: program of this type cannot use helper {known.name}#{known.id}",
+            hint=f"Linux 6.18 does not offer it to {program.spec.type} programs",
+            errno=EINVAL,
+        )
+    row = helper_for(known.id, program.spec.type)
     if row is None:
-        known = HELPERS_BY_ID.get(insn.imm)
-        what = f"helper {known.name} does not run yet" if known else f"no Linux up to 6.18 has helper {insn.imm}"
-        raise _refusal(program, slot, insn, what)
+        raise _refusal(program, slot, insn, f"helper {known.name} does not run yet")
     return row
 
 
@@ -101,6 +110,10 @@ def imm64_value(program: LoadedProgram, slot: int, insn: Insn) -> int:
 
 
 def _refusal(program: LoadedProgram, slot: int, insn: Insn, what: str) -> Unsupported:
+    return Unsupported(f"{_place(program, slot, insn)}: {what}")
+
+
+def _place(program: LoadedProgram, slot: int, insn: Insn) -> str:
     line = line_at(program, slot)
-    place = f" at {line.file}:{line.line}" if line else ""
-    return Unsupported(f"{program.spec.name}: insn {slot} ({disasm(insn)}){place}: {what}")
+    source = f" at {line.file}:{line.line}" if line else ""
+    return f"{program.spec.name}: insn {slot} ({disasm(insn)}){source}"

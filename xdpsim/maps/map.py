@@ -12,7 +12,20 @@ from typing import TypeAlias, Union
 
 from xdpsim.btf.values import Value
 from xdpsim.errors import InputError, Unsupported
-from xdpsim.maps import array, bloom, keyless, lpm, lru, nested, percpu_hash, perf, references, ringbuf, targets, user_ringbuf
+from xdpsim.maps import (
+    array,
+    bloom,
+    keyless,
+    lpm,
+    lru,
+    nested,
+    percpu_hash,
+    perf,
+    references,
+    ringbuf,
+    targets,
+    user_ringbuf,
+)
 from xdpsim.maps import hash as hash_
 from xdpsim.maps.bytemap import ByteMap
 from xdpsim.maps.codec import Key

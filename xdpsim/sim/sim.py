@@ -8,6 +8,8 @@ from dataclasses import replace
 from functools import partial
 from typing import BinaryIO
 
+from xdpsim.analysis.needs import needs_of
+from xdpsim.bits import M64
 from xdpsim.engines.interpreter.engine import InterpreterEngine
 from xdpsim.engines.jit.engine import JitEngine
 from xdpsim.engines.kernel.engine import KernelEngine
@@ -32,11 +34,12 @@ from xdpsim.net.timers import advance
 from xdpsim.progtypes.rows import PROG_TYPES
 from xdpsim.sim.program import LoadedObject, Program
 from xdpsim.sim.world import WorldMixin
-from xdpsim.versions import DEFAULT, Linux
+from xdpsim.versions import DEFAULT, Linux, require
 
 ENGINES = {engine.name: engine for engine in (InterpreterEngine, JitEngine, KernelEngine)}
 HELPER_MODULES = all_helpers.MODULES
 MAX_CPUS = 256
+MAP_REFERENCES = ("MAP_FD", "MAP_VALUE", "MAP_IDX", "MAP_IDX_VALUE")
 
 
 class Sim(WorldMixin):
@@ -55,8 +58,8 @@ class Sim(WorldMixin):
             )
         if engine not in ENGINES:
             raise InputError(f"engine {engine!r}: expected {', '.join(ENGINES)}")
-        if not 0 <= seed < 1 << 63:
-            raise InputError(f"seed={seed}: expected 0 to {(1 << 63) - 1}")
+        if not 0 <= seed < M64:
+            raise InputError(f"seed={seed}: expected 0 to {M64 - 1}")
         if not 1 <= cpus <= MAX_CPUS:
             raise InputError(f"cpus={cpus}: expected 1 to {MAX_CPUS}")
         self.linux = Linux(linux)
@@ -151,8 +154,19 @@ class Sim(WorldMixin):
     def _runner_of(self, number: int) -> Runner:
         runner = self._runners.get(number)
         if runner is None:
-            runner = self._runners[number] = self.engine.load(self.machine.programs[number - 1])
+            loaded = self.machine.programs[number - 1]
+            self._check_version(loaded)
+            runner = self._runners[number] = self.engine.load(loaded)
         return runner
+
+    def _check_version(self, loaded: LoadedProgram) -> None:
+        """Unsupported when the program makes use of something younger than the chosen kernel."""
+        if self.linux == Linux(DEFAULT):
+            return
+        used = {insn.imm for insn in loaded.spec.code if insn is not None and insn.op in MAP_REFERENCES}
+        maps = [made.spec for index, made in enumerate(loaded.maps) if index in used]
+        for need in needs_of(loaded.spec, maps):
+            require(f"{loaded.spec.name}: {need.what}", need.since, self.linux)
 
 
 def _read_object(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[bytes, str]:
