@@ -1,7 +1,7 @@
 """Which Linux a program needs, and why: the latest `since` of the rows that it makes use of.
 
 Instructions, helpers, map types, program types and context fields are looked up where they are declared; what a
-program is as a whole (its size, its loops) has the few rows below. Attach types and kernel functions are not counted.
+program is as a whole (its size, its loops) has the few rows below. Attach types are not counted.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from xdpsim.helpers.ids import HELPERS_BY_ID
+from xdpsim.helpers.kfunc_since import KFUNC_SINCE
 from xdpsim.isa.insn import Code, Insn
 from xdpsim.isa.rows import ST, STX, Family
 from xdpsim.isa.since import insn_since
@@ -58,6 +59,7 @@ def needs_of(spec: ProgramSpec, maps: Iterable[MapSpec]) -> Iterator[Need]:
         yield Need(insn_since(insn), _called(insn))
         if insn.family is Family.CALL_HELPER and insn.imm in HELPERS_BY_ID:
             yield Need(HELPERS_BY_ID[insn.imm].since, HELPERS_BY_ID[insn.imm].name)
+    yield from (Need(KFUNC_SINCE[name], name) for name in spec.kfuncs if name in KFUNC_SINCE)
     yield from _context_fields(spec)
     yield from _shape(spec)
 
