@@ -26,6 +26,7 @@ from tests.support.fuzz_bytes import mutation
 from tests.support.fuzz_workers import Died, Worker
 from xdpsim.errors import InputError, Unsupported
 from xdpsim.frames.capture import open_capture
+from xdpsim.memory.runtime import ensure
 from xdpsim.sim.sim import Sim
 
 SLOWEST, LARGEST_KB = 5.0, 1 << 20
@@ -61,6 +62,7 @@ def give(kind: str, data: bytes, number: int) -> str:
 
 def work(seed: int, start: int, stop: int) -> None:
     """A worker: a line for each input when it begins and when it has ended."""
+    ensure()
     for number in range(start, stop):
         print(f"> {number}", flush=True)
         made_from, data = mutation(seed, number)
@@ -135,7 +137,9 @@ def run(seed: int, start: int, stop: int, tally: Tally) -> None:
     """Give inputs `start` to `stop` to workers; whoever hangs or dies is reported and passed over."""
     while start < stop:
         end = min(stop, start + _CHUNK)
-        worker = Worker(["-c", f"from tests.fuzz.inputs import work; work({seed}, {start}, {end})"], silence=2 * SLOWEST)
+        worker = Worker(
+            ["-c", f"from tests.fuzz.inputs import work; work({seed}, {start}, {end})"], silence=2 * SLOWEST
+        )
         worker.limit_kb = LARGEST_KB
         try:
             for line in worker.lines():

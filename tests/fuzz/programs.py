@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,7 @@ from xdpsim.isa.disasm import disasm_all
 from xdpsim.isa.insn import Code
 from xdpsim.loader.model import ProgramSpec, Subprogram
 from xdpsim.memory.arena import Block
+from xdpsim.memory.runtime import ensure
 from xdpsim.sim.sim import Sim
 
 BUDGET = 2000
@@ -69,10 +71,11 @@ def run(code: Code) -> Result:
     return [out.value, FaultKind(fault.kind).name, fault.slot, out.insns]
 
 
-def work(seed: int, start: int, stop: int, shift: int) -> None:
+def work(seed: int, numbers: Sequence[int], shift: int) -> None:
     """A worker: a line for each program when it begins and when it has ended. `shift` moves all addresses."""
+    ensure()
     held = [Block(1 << 16, "shift") for _ in range(shift)]
-    for number in range(start, stop):
+    for number in numbers:
         print(f"> {number}", flush=True)
         began = time.perf_counter()
         try:
@@ -104,55 +107,59 @@ class Tally:
     def report(self) -> str:
         """The numbers, then each different problem once."""
         share = 100 * self.long / max(self.programs, 1)
-        lines = [f"{self.programs} programs, {share:.0f} % ran {LONG_ENOUGH} insns or more, slowest {self.slowest:.2f} s"]
+        lines = [
+            f"{self.programs} programs, {share:.0f} % ran {LONG_ENOUGH} insns or more, slowest {self.slowest:.2f} s"
+        ]
         lines += [f"{count:8}  {end}" for end, count in self.ends.most_common()]
         lines.append(f"{self.moved} depend on addresses and were not compared")
         lines += [f"raised {len(found)} times, first by {found[0]}: {what}" for what, found in self.raised.items()]
         return "\n".join([*lines, *self.problems[:20]])
 
 
-def _results(seed: int, numbers: tuple[int, int], runtime: str, shift: int, tally: Tally) -> dict[int, Any]:
+def _results(seed: int, numbers: Sequence[int], runtime: str, shift: int, tally: Tally) -> dict[int, Any]:
     """What each program did in workers of one runtime; those that kill or hang them are problems of the tally."""
     found: dict[int, Any] = {}
-    start, stop = numbers
-    while start < stop:
-        code = f"from tests.fuzz.programs import work; work({seed}, {start}, {stop}, {shift})"
+    begun = 0
+    while begun < len(numbers):
+        code = f"from tests.fuzz.programs import work; work({seed}, {numbers[begun:]!r}, {shift})"
         worker = Worker(["-c", code], runtime=runtime, silence=4 * _SLOWEST)
         try:
             for line in worker.lines():
                 if line.startswith(">"):
-                    start = int(line[2:]) + 1
+                    begun += 1
                 else:
                     number, result, took = json.loads(line)
                     found[number] = result
                     tally.slowest = max(tally.slowest, took)
-            start = stop
+                    if took > _SLOWEST:
+                        tally.problems.append(f"program {number} ({runtime} runtime): took {took:.1f} s")
+            begun = len(numbers)
         except Died as died:
-            tally.problems.append(f"program {start - 1} ({runtime} runtime): {died}")
+            tally.problems.append(f"program {numbers[begun - 1]} ({runtime} runtime): {died}")
     return found
 
 
-def compare(seed: int, numbers: tuple[int, int]) -> Tally:
-    """Run programs under both runtimes."""
-    tally = Tally()
+def compare(seed: int, edges: tuple[int, int]) -> Tally:
+    """Run programs under both runtimes. What differs runs once more at other addresses: it may depend on those."""
+    tally, numbers = Tally(), range(*edges)
     native = _results(seed, numbers, "native", 0, tally)
     python = _results(seed, numbers, "python", 0, tally)
-    for number in range(*numbers):
-        results = native.get(number), python.get(number)
-        tally.programs += 1
-        for runtime, result in zip(("native", "python"), results, strict=True):
+    for runtime, results in (("native", native), ("python", python)):
+        for number, result in results.items():
             if isinstance(result, dict):
                 key = f"{result['raised']} at {result['where']} ({runtime})"
                 tally.raised.setdefault(key, []).append(number)
-        if isinstance(results[0], list):
-            tally.long += results[0][3] >= LONG_ENOUGH
-            tally.ends[results[0][1] or "verdict"] += 1
-        if isinstance(results[0], list) and isinstance(results[1], list) and results[0] != results[1]:
-            again = _results(seed, (number, number + 1), "native", 37, tally).get(number)
-            if again != results[0]:
-                tally.moved += 1
-            else:
-                tally.problems.append(f"program {number}: native {results[0]}, python {results[1]}")
+    told = {number: result for number, result in native.items() if isinstance(result, list)}
+    tally.programs = len(numbers)
+    tally.long = sum(result[3] >= LONG_ENOUGH for result in told.values())
+    tally.ends.update(result[1] or "verdict" for result in told.values())
+    differing = [n for n, result in told.items() if isinstance(python.get(n), list) and result != python[n]]
+    again = [_results(seed, differing, "native", shift, tally) for shift in (37, 101)]
+    for number in differing:
+        if any(results.get(number) != native[number] for results in again):
+            tally.moved += 1
+        else:
+            tally.problems.append(f"program {number}: native {native[number]}, python {python[number]}")
     return tally
 
 

@@ -16,7 +16,27 @@ from tests.support.elf_writer import rich_sample, sample
 ROOT = Path(__file__).parents[2]
 _CAPTURED_BYTES = 6000
 """How much of a bundled capture is mutated: its records are alike."""
-_EDGES = (0, 1, 2, 3, 4, 8, 12, 16, 31, 32, 60, 0xFF, 0xFFFF, 262_144, 262_145, 1 << 24, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+_EDGES = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    8,
+    12,
+    16,
+    31,
+    32,
+    60,
+    0xFF,
+    0xFFFF,
+    262_144,
+    262_145,
+    1 << 24,
+    0x7FFFFFFF,
+    0x80000000,
+    0xFFFFFFFF,
+)
 _SHARE_OF_OBJECTS = 0.7
 
 
@@ -65,7 +85,10 @@ def _pcapng(order: str) -> bytes:
 def _capture_places(data: bytes) -> damage.Places:
     """The fields of the file's and the records' heads; of pcapng every word, for there nearly all are fields."""
     if data[:4] == b"\x0a\x0d\x0d\x0a":
-        return {"file header": [(at, 4) for at in range(0, 28, 4)], "blocks": [(at, 4) for at in range(28, len(data) - 3, 4)]}
+        return {
+            "file header": [(at, 4) for at in range(0, 28, 4)],
+            "blocks": [(at, 4) for at in range(28, len(data) - 3, 4)],
+        }
     order = "<" if data[0] in (0xD4, 0x4D) else ">"
     found: damage.Places = {"file header": [(0, 4), (4, 2), (6, 2), (8, 4), (12, 4), (16, 4), (20, 4)], "records": []}
     at = 24

@@ -18,9 +18,62 @@ MAPS = (
 )
 _BUFFER, _KEY, _OTHER = -64, -72, -136
 """On the stack: 64 bytes, a key, 64 other bytes."""
-_DELTAS = (-512, -257, -256, -255, -64, -44, -40, -14, -8, -4, -2, -1, 0, 1, 2, 4, 8, 14, 20, 32, 40, 46, 60, 100, 255, 256, 1500)
+_DELTAS = (
+    -512,
+    -257,
+    -256,
+    -255,
+    -64,
+    -44,
+    -40,
+    -14,
+    -8,
+    -4,
+    -2,
+    -1,
+    0,
+    1,
+    2,
+    4,
+    8,
+    14,
+    20,
+    32,
+    40,
+    46,
+    60,
+    100,
+    255,
+    256,
+    1500,
+)
 _BIG = (-0x80000000, -0x10000, -4096, 3000, 4096, 0x7FFFFFFF)
-_OFFSETS = (0, 1, 6, 12, 13, 14, 20, 23, 26, 30, 34, 40, 46, 54, 60, 64, 100, 128, 1000, 1500, 4000, 0xFFFF, 0x10000, -1)
+_OFFSETS = (
+    0,
+    1,
+    6,
+    12,
+    13,
+    14,
+    20,
+    23,
+    26,
+    30,
+    34,
+    40,
+    46,
+    54,
+    60,
+    64,
+    100,
+    128,
+    1000,
+    1500,
+    4000,
+    0xFFFF,
+    0x10000,
+    -1,
+)
 _SIZES = (1, 2, 3, 4, 6, 8, 12, 14, 20, 32, 40, 63, 64)
 _WORDS = (0, 1, 2, 3, 4, 7, 8, 0xFF, 0x100, 0xFFFF, 0x10000, 0x7FFFFFFF, -1, -2, -0x80000000)
 
@@ -107,7 +160,12 @@ class Chain:
 
     def redirect_map(self) -> bytes:
         flags = self.rng.choice((0, 1, 2, 3, 3, 4, 8, 24, 9))
-        return imm64(1, self.rng.choice((2, 2, 5)), 1) + self.scalar(2, _WORDS) + slot(0xB7, 3, imm=flags) + slot(0x85, imm=51)
+        return (
+            imm64(1, self.rng.choice((2, 2, 5)), 1)
+            + self.scalar(2, _WORDS)
+            + slot(0xB7, 3, imm=flags)
+            + slot(0x85, imm=51)
+        )
 
     def key(self, number: int) -> bytes:
         """A key at r2; of the trie its first word is the prefix length."""
@@ -121,7 +179,9 @@ class Chain:
     def map_value(self) -> bytes:
         """Look up; add to the value that is there; r0 is what it was, or 77."""
         number = self.rng.choice((0, 0, 1, 1, 3, 4))
-        use = slot(0xB7, 1, imm=self.rng.choice(_WORDS)) + slot(0xDB, 0, 1, 0, self.rng.choice((0, 1, 0x41, 0xA1, 0xE1)))
+        use = slot(0xB7, 1, imm=self.rng.choice(_WORDS)) + slot(
+            0xDB, 0, 1, 0, self.rng.choice((0, 1, 0x41, 0xA1, 0xE1))
+        )
         use += slot(0x79, 0, 0, 0)
         skip = slot(0x55, 0, 0, 2) + slot(0xB7, imm=77) + slot(0x05, off=len(use) // 8)
         return self.key(number) + self.lookup(number) + skip + use
@@ -141,7 +201,9 @@ class Chain:
         """bpf_fib_lookup over what is in the buffer, with a family that may be one; its size may be wrong."""
         rng = self.rng
         at = rng.choice((_BUFFER, _OTHER))
-        out = slot(0x72, 10, 0, at, rng.choice((2, 2, 10, 10, 0, 7))) + slot(0x62, 10, 0, at + 8, rng.choice((1, 1, 0, 99)))
+        out = slot(0x72, 10, 0, at, rng.choice((2, 2, 10, 10, 0, 7))) + slot(
+            0x62, 10, 0, at + 8, rng.choice((1, 1, 0, 99))
+        )
         out += slot(0xBF, 1, 6) + address(2, 10, at) + slot(0xB7, 3, imm=rng.choice((64, 64, 64, 63, 1)))
         return out + slot(0xB7, 4, imm=rng.choice((0, 0, 1, 2, 3, 4, 8, 32, 64, -1))) + slot(0x85, imm=69)
 

@@ -24,7 +24,29 @@ _TAIL_CALL = 12
 _VALUE_BYTES, _WORD = 72, 1 << 64
 _STACK, _BELOW = 512, 64
 """The lowest bytes of a frame are never argument memory of a well-made call."""
-_EDGES = (0, 1, 2, 3, 4, 7, 8, 14, 16, 24, 64, 255, 256, 511, 512, 4096, 0xFFFF, 1 << 20, 1 << 24, 1 << 29, (1 << 29) + 1)
+_EDGES = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    7,
+    8,
+    14,
+    16,
+    24,
+    64,
+    255,
+    256,
+    511,
+    512,
+    4096,
+    0xFFFF,
+    1 << 20,
+    1 << 24,
+    1 << 29,
+    (1 << 29) + 1,
+)
 _HUGE = (1 << 31, (1 << 32) - 1, 1 << 32, (1 << 47) - 8, 1 << 60, 1 << 60 | 1 << 32, 1 << 60 | 99 << 32, 1 << 63)
 _WILD = (*_EDGES, *_HUGE, *(_WORD - n for n in (1, 2, 8, 14, 4096, 1 << 31)))
 _MAPS = (
@@ -67,9 +89,13 @@ def types() -> tuple[Btf, dict[str, int]]:
 
     lock = made.struct("bpf_spin_lock", 4, ("val", u32, 0))
     count = made.struct("bpf_refcount", 4, ("__opaque", made.array(u32, 1), 0))
-    timer, work, listed, sorted_ = (opaque(*w) for w in (("bpf_timer", 2), ("bpf_wq", 2), ("bpf_list_node", 3), ("bpf_rb_node", 4)))
+    timer, work, listed, sorted_ = (
+        opaque(*w) for w in (("bpf_timer", 2), ("bpf_wq", 2), ("bpf_list_node", 3), ("bpf_rb_node", 4))
+    )
     ids = {
-        _TIMED: made.struct(_TIMED, _VALUE_BYTES, ("lock", lock, 0), ("t", timer, 64), ("w", work, 192), ("x", u64, 320)),
+        _TIMED: made.struct(
+            _TIMED, _VALUE_BYTES, ("lock", lock, 0), ("t", timer, 64), ("w", work, 192), ("x", u64, 320)
+        ),
         _NODE: made.struct(_NODE, 72, ("l", listed, 0), ("r", sorted_, 192), ("count", count, 448), ("x", u64, 512)),
         "u32": u32,
     }
@@ -161,10 +187,16 @@ class Maker:
         what = {
             "bpf_obj_new_impl": imm64(1, types()[1][_NODE]) + slot(0xB7, 2),
             "bpf_dynptr_from_xdp": slot(0xBF, 1, 6) + slot(0xB7, 2) + address(3, 10, _DYNPTRS[0]),
-            "bpf_dynptr_from_mem": slot(0xBF, 1, 8) + slot(0xB7, 2, imm=40) + slot(0xB7, 3) + address(4, 10, _DYNPTRS[1]),
+            "bpf_dynptr_from_mem": slot(0xBF, 1, 8)
+            + slot(0xB7, 2, imm=40)
+            + slot(0xB7, 3)
+            + address(4, 10, _DYNPTRS[1]),
             "bpf_iter_num_new": address(1, 10, -96) + slot(0xB7, 2) + slot(0xB7, 3, imm=rng.choice((5, 1 << 20))),
             "bpf_ringbuf_reserve": imm64(1, 10, 1) + slot(0xB7, 2, imm=16) + slot(0xB7, 3),
-            "bpf_ringbuf_reserve_dynptr": imm64(1, 10, 1) + slot(0xB7, 2, imm=16) + slot(0xB7, 3) + address(4, 10, -128),
+            "bpf_ringbuf_reserve_dynptr": imm64(1, 10, 1)
+            + slot(0xB7, 2, imm=16)
+            + slot(0xB7, 3)
+            + address(4, 10, -128),
             "bpf_get_current_task_btf": b"",
             "bpf_percpu_obj_new_impl": imm64(1, types()[1]["u32"]) + slot(0xB7, 2),
             "bpf_xdp_ct_alloc": _CONNECTION,
@@ -192,7 +224,14 @@ class Maker:
         elif kind < 6:
             row, number, src = self.callee()
             # r6 and the others are not the main program's: what they held is not to be had here
-            body = slot(0xBF, 6, 1) + slot(0xBF, 9, 2) + imm64(8, 0, 2) + self.arguments(row) + slot(0x85, 0, src, 0, number) + body
+            body = (
+                slot(0xBF, 6, 1)
+                + slot(0xBF, 9, 2)
+                + imm64(8, 0, 2)
+                + self.arguments(row)
+                + slot(0x85, 0, src, 0, number)
+                + body
+            )
         raw = bytearray(self.out + body + slot(0x95))
         for at in range(0, len(raw), 8):
             opcode, registers, _, imm = SLOT.unpack_from(raw, at)

@@ -10,6 +10,7 @@ import xdpsim
 from xdpsim.cli.commands import add_commands
 from xdpsim.cli.completion import program_names
 from xdpsim.cli.errors import USAGE
+from xdpsim.cli.loading import BTF_HELP, SET_HELP, TYPE_HELP, Loading
 from xdpsim.cli.options import CaptureSide, EngineName, Layer2, RunOptions
 
 if TYPE_CHECKING:
@@ -93,6 +94,9 @@ def _add_run(app: "Typer") -> None:
         l2: Annotated[
             Layer2 | None, typer.Option(help="Give packets without an Ethernet header (RAW, NULL, SLL) a made-up one.")
         ] = None,
+        types: Annotated[list[str] | None, typer.Option("--type", metavar="[PROG=]TYPE", help=TYPE_HELP)] = None,
+        constants: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help=SET_HELP)] = None,
+        btf: Annotated[str, typer.Option(metavar="PATH|host", help=BTF_HELP)] = "",
         drops: Annotated[int, typer.Option(metavar="N", min=0, help="How many drops to explain, one of a kind.")] = 5,
         per_packet: Annotated[
             bool, typer.Option("--per-packet", help="One JSON line a packet on stdout; the report goes to stderr.")
@@ -102,5 +106,5 @@ def _add_run(app: "Typer") -> None:
         """Run a program on every packet of a capture and say what it did."""
         return RunOptions(
             obj, read, program, write, tuple(maps or ()), engine, limit, per_packet, save_maps, json, seed, l2, capture,
-            drops,
+            drops, Loading(tuple(types or ()), tuple(constants or ()), btf),
         )  # fmt: skip

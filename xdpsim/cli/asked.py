@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
+
+from xdpsim.cli.loading import Loading
 
 
 @dataclass(frozen=True)
@@ -52,3 +54,4 @@ class TraceOptions(Asked):
     seed: int = 0
     l2: str = ""
     json: bool = False
+    loading: Loading = field(default_factory=Loading)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from xdpsim.cli.asked import InspectOptions, MapOptions, TraceOptions
 from xdpsim.cli.completion import map_names, program_names
+from xdpsim.cli.loading import BTF_HELP, SET_HELP, TYPE_HELP, Loading
 from xdpsim.cli.options import Layer2
 
 if TYPE_CHECKING:
@@ -118,7 +119,11 @@ def _add_trace(app: "Typer") -> None:
         l2: Annotated[
             Layer2 | None, typer.Option(help="Give packets without an Ethernet header (RAW, NULL, SLL) a made-up one.")
         ] = None,
+        types: Annotated[list[str] | None, typer.Option("--type", metavar="[PROG=]TYPE", help=TYPE_HELP)] = None,
+        constants: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help=SET_HELP)] = None,
+        btf: Annotated[str, typer.Option(metavar="PATH|host", help=BTF_HELP)] = "",
         json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     ) -> TraceOptions:
         """Show every instruction that a program does on one packet of a capture."""
-        return TraceOptions(obj, read, number, program, tuple(maps or ()), seed, l2.value if l2 else "", json)
+        loading = Loading(tuple(types or ()), tuple(constants or ()), btf)
+        return TraceOptions(obj, read, number, program, tuple(maps or ()), seed, l2.value if l2 else "", json, loading)

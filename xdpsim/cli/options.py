@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from xdpsim.cli.loading import Loading
 
 
 class EngineName(StrEnum):
@@ -46,5 +48,6 @@ class RunOptions:
     l2: Layer2 | None = None
     capture: CaptureSide = CaptureSide.EXIT
     drops: int = 5
+    loading: Loading = field(default_factory=Loading)
     words: tuple[str, ...] = ()
     """The command line itself, for the report's last line."""

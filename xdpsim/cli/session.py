@@ -31,7 +31,8 @@ def run(options: RunOptions) -> int:
     """Do what the options say; the exit code."""
     _check(options)
     sim = Sim(seed=options.seed, engine=options.engine.value)
-    obj = sim.load(options.object)
+    loading = options.loading
+    obj = sim.load(options.object, type=loading.type, set=loading.set, btf=loading.btf or None)
     name = choose_program(obj.source, options.program)
     with open_capture(options.read, l2=options.l2.value if options.l2 else "") as capture:
         for presets in options.maps:

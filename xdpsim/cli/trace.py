@@ -33,7 +33,8 @@ INSN_WIDTH = 44
 def run(options: TraceOptions) -> int:
     """Replay up to the packet, trace it, say how it ended; the exit code."""
     sim = Sim(seed=options.seed)
-    obj = sim.load(options.object)
+    loading = options.loading
+    obj = sim.load(options.object, type=loading.type, set=loading.set, btf=loading.btf or None)
     program = obj[choose_program(obj.source, options.program)]
     for presets in options.maps:
         load_presets(obj.maps, presets)

@@ -27,6 +27,7 @@ from xdpsim.helpers import (
     probe,
     redirect,
     sockets,
+    storage,
     strings,
     syncookie,
     tasks,
@@ -72,4 +73,5 @@ MODULES = (
     kfuncs_xdp,
     kfuncs_maps,
     user_ring,
+    storage,
 )

@@ -16,12 +16,13 @@ from xdpsim.memory.space_ops import is_header, may_access
 from xdpsim.memory.structs import RUN_STATE
 
 _MAP, _CTX, _KEY, _VALUE, _READ, _READ_OR_NULL, _WRITE, _STRING = 1, 2, 3, 4, 5, 6, 7, 8
-_SAMPLE, _VALUE_OUT, _NOT_ZERO = 9, 10, 11
+_SAMPLE, _VALUE_OUT, _NOT_ZERO, _VALUE_OR_NULL = 9, 10, 11, 12
 _CODES = {
     Arg.CONST_MAP_PTR: _MAP,
     Arg.CTX: _CTX,
     Arg.MAP_KEY: _KEY,
     Arg.MAP_VALUE: _VALUE,
+    Arg.MAP_VALUE_OR_NULL: _VALUE_OR_NULL,
     Arg.MEM: _READ,
     Arg.MEM_OR_NULL: _READ_OR_NULL,
     Arg.UNINIT_MEM: _WRITE,
@@ -81,6 +82,8 @@ def check_argument(rs: int, kind: int, value: int, size: int, map_: int) -> int:
         return may_access(rs, value, load32(map_ + _KEY_SIZE), 0)
     if kind == _VALUE:
         return may_access(rs, value, load32(map_ + _VALUE_SIZE), 0)
+    if kind == _VALUE_OR_NULL:
+        return may_access(rs, value, load32(map_ + _VALUE_SIZE), 0) if value else 1
     if kind >= _FIXED:
         return may_access(rs, value, kind - _FIXED, 1)
     if kind >= _FIXED_READ:

@@ -15,7 +15,9 @@ from xdpsim.errors import InputError, Unsupported
 from xdpsim.maps import (
     array,
     bloom,
+    cgroup_array,
     keyless,
+    local_storage,
     lpm,
     lru,
     nested,
@@ -38,7 +40,7 @@ from xdpsim.maps.types import BPF_ANY, MAP_TYPES
 MapValue: TypeAlias = Union[Value, bytes, "list[Value | bytes]"]
 
 KIND_MODULES = (
-    *(array, bloom, hash_, keyless, lpm, lru),
+    *(array, bloom, cgroup_array, hash_, keyless, local_storage, lpm, lru),
     *(nested, percpu_hash, perf, references, ringbuf, targets, user_ringbuf),
 )
 """The modules whose rows fill KINDS."""

@@ -26,6 +26,7 @@ NATIVE_MODULES: tuple[str, ...] = (
     "xdpsim.maps.hash_nodes",
     "xdpsim.maps.header",
     "xdpsim.maps.keyless",
+    "xdpsim.maps.local_storage",
     "xdpsim.maps.lpm",
     "xdpsim.maps.lpm_nodes",
     "xdpsim.maps.lru",

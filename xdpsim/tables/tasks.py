@@ -127,6 +127,10 @@ class Tasks:
         """The task whose task_struct starts at `address`."""
         return next((t for t in (self._declared, self._idle) if t is not None and t.record.address == address), None)
 
+    def cgroup_at(self, address: int) -> Cgroup | None:
+        """The cgroup whose record starts at `address`."""
+        return next((cgroup for cgroup in self._cgroups.values() if cgroup.record.address == address), None)
+
     def _make_cgroup(self, path: str, number: int, parent: Cgroup | None) -> Cgroup:
         record, node = self._pools["cgroup"].new(path), self._pools["kernfs_node"].new(path)
         made = Cgroup(path, number, parent, record)

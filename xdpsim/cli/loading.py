@@ -1,0 +1,52 @@
+"""The options that say how an object is loaded: --type, --set and --btf, as `run` and `trace` take them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from xdpsim.cli.errors import UsageError
+
+TYPE_HELP = "Program type where the section does not tell; PROG=TYPE for one program. Repeatable."
+SET_HELP = "Give a global variable or a .kconfig extern its value before loading. Repeatable."
+BTF_HELP = "What CO-RE resolves against: a BTF or ELF file, or host; without it Linux 6.18's types."
+
+
+@dataclass(frozen=True)
+class Loading:
+    """What stands on the command line; each property is a keyword of `Sim.load`."""
+
+    types: tuple[str, ...] = ()
+    constants: tuple[str, ...] = ()
+    btf: str = ""
+
+    @property
+    def type(self) -> str | dict[str, str]:
+        """One type for all, or a type for each named program."""
+        named = dict(word.split("=", 1) for word in self.types if "=" in word)
+        plain = [word for word in self.types if "=" not in word]
+        if len(plain) > 1 or (plain and named):
+            raise UsageError(f"--type {' '.join(self.types)}: one type for all programs, or PROG=TYPE for each")
+        return plain[0] if plain else named
+
+    @property
+    def set(self) -> dict[str, object]:
+        """Name to value: JSON where it reads as such (numbers, lists, objects), else text."""
+        values: dict[str, object] = {}
+        for word in self.constants:
+            name, equals, text = word.partition("=")
+            if not name or not equals:
+                raise UsageError(f"--set {word}: expected NAME=VALUE")
+            values[name] = _value(text)
+        return values
+
+
+def _value(text: str) -> object:
+    try:
+        return int(text, 0)
+    except ValueError:
+        pass
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
