@@ -11,7 +11,8 @@ from pathlib import Path
 from xdpsim.engines.contexts import NATIVE_CONTEXTS
 from xdpsim.helpers import all as all_helpers
 from xdpsim.helpers.ids import HELPERS_BY_ID, HELPERS_OF_TYPE
-from xdpsim.helpers.rows import Control, helper_for
+from xdpsim.helpers.kfunc_since import KFUNC_SINCE
+from xdpsim.helpers.rows import KFUNCS, Control, helper_for
 from xdpsim.maps.map import KINDS
 from xdpsim.maps.types import MAP_TYPES
 from xdpsim.memory.native import NativeFunction
@@ -59,6 +60,31 @@ def helpers_page() -> str:
     )
 
 
+MARKS = {"": "", "runs": "●", "runs (engine)": "●", "runs (Python)": "●", "not yet": "○"}
+
+
+def matrix_page() -> str:
+    """Every helper against every program type."""
+    types = list(HELPERS_OF_TYPE)
+    rows = []
+    for number, helper in sorted(HELPERS_BY_ID.items()):
+        cells = [MARKS[helper_status(number, name)] for name in types]
+        if any(cells):
+            rows.append((f"`{helper.name}`", *cells))
+    intro = "● runs here, ○ Linux 6.18 allows it and xdpsim does not run it yet, empty: Linux does not allow it.\n\n"
+    return "# Helpers by program type\n\n" + NOTE + intro + table(("helper", *types), rows)
+
+
+def kfuncs_page() -> str:
+    """Every kernel function that has a row."""
+    rows = []
+    for name, row in sorted(KFUNCS.items()):
+        arguments = ", ".join(kind.value for kind in row.args)
+        rows.append((f"`{name}`", KFUNC_SINCE.get(name, ""), arguments, row.returns.value))
+    intro = "Kernel functions that programs may call by name (`__ksym`); those listed run in the interpreter.\n\n"
+    return "# Kernel functions\n\n" + NOTE + intro + table(("function", "since Linux", "arguments", "returns"), rows)
+
+
 def maps_page() -> str:
     """Every map type."""
     rows = [(t.id, f"`{t.name}`", t.since, "runs" if t.name in KINDS else "not yet") for t in MAP_TYPES.values()]
@@ -102,6 +128,8 @@ def pages() -> dict[str, str]:
     """File name -> text of every generated page."""
     return {
         "helpers.md": helpers_page(),
+        "helper-matrix.md": matrix_page(),
+        "kfuncs.md": kfuncs_page(),
         "map-types.md": maps_page(),
         "program-types.md": programs_page(),
         "contexts.md": contexts_page(),

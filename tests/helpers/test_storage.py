@@ -11,13 +11,13 @@ from tests.support.elf_writer import BtfWriter
 from tests.support.helper_tables import Ask, run
 from tests.support.record import recorder
 from xdpsim.btf.parse import parse
+from xdpsim.isa.asm import assemble
+from xdpsim.maps.local_storage import OWNERS
 from xdpsim.maps.map import Map
 from xdpsim.maps.spec import MapSpec
-from xdpsim.net.machine import EmulatedMachine
+from xdpsim.sim.program import Program
 from xdpsim.sim.sim import Sim
 from xdpsim.tables.kernel_structs import place
-from xdpsim.tables.tables import Tables
-from xdpsim.tables.tasks import INIT_PID_NAMESPACE, Task
 
 _BTF = BtfWriter()
 _INT, _LONG = _BTF.int("int", 4, 1), _BTF.int("long", 8, 1)
@@ -87,60 +87,64 @@ def test_no_question_is_refused() -> None:
     assert not [row for row in helper_tables.recorded("storage").values() if "refused" in row]
 
 
-def declare(machine: EmulatedMachine, pid: int, cgroup: str = "/") -> Task:
-    tasks = machine.part(Tables).tasks
-    return tasks.declare(
-        f"t{pid}", pid=pid, tgid=None, uid=0, gid=0, cgroup=tasks.cgroup(cgroup), classid=0,
-        pid_namespace=INIT_PID_NAMESPACE,
-    )  # fmt: skip
+def program_of(sim: Sim, text: str, spec: MapSpec) -> tuple[Program, Map]:
+    program = sim.load_insns(assemble(text + "; exit", maps={spec.name: 0}), "XDP", maps=[spec])
+    return program, program.maps[spec.name]
 
 
-def machine_and_map(kind: str) -> tuple[Sim, Map]:
-    sim = Sim()
-    return sim, sim.machine.add_map(MAPS[kind])
-
-
-def value(sim: Sim, target: Map, text: str) -> int:
-    program = sim.load_insns(text + "; exit", "XDP", maps={target.name: target})
-    return int(program.run(bytes(64)).value)
+def returned(program: Program) -> int:
+    outcome = program.run(bytes(64))
+    assert outcome.fault is None
+    return int(outcome.value)
 
 
 def test_a_users_value_is_the_tasks() -> None:
-    sim, target = machine_and_map("TASK_STORAGE")
+    sim = Sim()
+    look, target = program_of(sim, body("task", "found again"), MAPS["TASK_STORAGE"])
     target[12] = 7
-    declare(sim.machine, 12)
-    look = body("task", "found again")
-    assert value(sim, target, look) == 12
-    assert target[12] == 12
-    assert len(target) == 1
+    sim.task("x", pid=12)
+    assert (returned(look), target[12], len(target)) == (12, 12, 1)
 
 
 def test_each_task_has_its_own() -> None:
-    sim, target = machine_and_map("TASK_STORAGE")
-    for pid in (3, 4, 3 + (1 << 20)):
-        declare(sim.machine, pid)
-        assert value(sim, target, body("task", "found again")) == 5
-    assert [target[pid] for pid in (3, 4, 3 + (1 << 20))] == [5, 5, 5]
+    sim = Sim()
+    look, target = program_of(sim, body("task", "found again"), MAPS["TASK_STORAGE"])
+    pids = (3, 4, 3 + (1 << 20))
+    for pid in pids:
+        sim.task("x", pid=pid)
+        assert returned(look) == 5
+    assert [target[pid] for pid in pids] == [5, 5, 5]
 
 
-def test_the_value_of_a_task_that_is_gone_is_gone() -> None:
-    sim, target = machine_and_map("TASK_STORAGE")
-    declare(sim.machine, 3)
-    assert value(sim, target, body("task", "found again")) == 5
-    declare(sim.machine, 3)
-    assert value(sim, target, body("task", "nothing there")) == 0xFFFF_FFFF
-    assert 3 not in target
+def test_the_value_of_a_task_that_is_gone_goes() -> None:
+    sim = Sim()
+    look, target = program_of(sim, body("task", "found again"), MAPS["TASK_STORAGE"])
+    for _ in range(3):
+        sim.task("x", pid=3)
+        assert [returned(look), returned(look)] == [5, 10]
+    assert len(target) == 1
 
 
 def test_cgroups_by_id() -> None:
-    sim, target = machine_and_map("CGRP_STORAGE")
+    sim = Sim()
+    look, target = program_of(sim, body("cgroup", "found again"), MAPS["CGRP_STORAGE"])
     sim.cgroup("/a", id=77)
     target[77] = 100
-    declare(sim.machine, 5, "/a")
-    assert value(sim, target, body("cgroup", "found again")) == 105
-    declare(sim.machine, 6, "/a/b")
-    assert value(sim, target, body("cgroup", "found again")) == 5
+    sim.task("x", pid=5, cgroup="/a")
+    assert returned(look) == 105
+    sim.task("y", pid=6, cgroup="/a/b")
+    assert returned(look) == 5
     assert (target[77], target[78]) == (105, 5)
+
+
+def test_a_map_that_is_full_gives_null() -> None:
+    sim = Sim()
+    look, target = program_of(sim, body("task", "found again"), MAPS["TASK_STORAGE"])
+    for pid in range(1, OWNERS + 1):
+        target[pid] = pid
+    assert returned(look) == 0xFFFF_FFFF
+    del target[9]
+    assert returned(look) == 5
 
 
 @pytest.mark.parametrize(
@@ -155,30 +159,28 @@ def test_cgroups_by_id() -> None:
     ],
 )
 def test_wild_arguments_are_faults(text: str, argument: str) -> None:
-    sim, target = machine_and_map("TASK_STORAGE")
-    program = sim.load_insns(text + "; exit", "XDP", maps={target.name: target})
+    program, _ = program_of(Sim(), text, MAPS["TASK_STORAGE"])
     assert argument in str(program.run(bytes(64)).fault)
 
 
+GROUPS = MapSpec("groups", "CGROUP_ARRAY", 4, 4, 5)
 UNDER = "r1 = map[groups]; r2 = {}; call 37"
 
 
 def test_under_a_cgroup() -> None:
     sim = Sim()
-    groups = sim.machine.add_map(MapSpec("groups", "CGROUP_ARRAY", 4, 4, 5))
-    sim.cgroup("/a/b")
     sim.task("x", pid=5, cgroup="/a/b")
-    for index, path in enumerate(("/", "/a", "/a/b", "/c")):
-        groups[index] = sim.cgroup(path)
-    found = [value(sim, groups, UNDER.format(index)) for index in range(6)]
+    found = []
+    for index in range(6):
+        ask, groups = program_of(sim, UNDER.format(index), GROUPS)
+        for at, path in enumerate(("/", "/a", "/a/b", "/c")):
+            groups[at] = sim.cgroup(path)
+        found.append(returned(ask))
     assert found == [1, 1, 1, 0, -11 & 0xFFFF_FFFF, -7 & 0xFFFF_FFFF]
 
 
-ROOT = MapSpec("groups", "CGROUP_ARRAY", 4, 4, 2)
-
-
 @pytest.mark.live
-@pytest.mark.parametrize("index", [0, 1, 2, -1])
+@pytest.mark.parametrize("index", [0, 4, 5, -1, 1 << 31])
 def test_an_empty_cgroup_array_is_as_in_linux(index: int) -> None:
-    ask = Ask("under", UNDER.format(index), maps={"groups": ROOT})
+    ask = Ask("under", UNDER.format(index), maps={"groups": GROUPS})
     assert run(ask, "interpreter") == run(ask, "kernel")
