@@ -119,12 +119,13 @@ class Tally:
     def report(self) -> str:
         """The distribution, most frequent first."""
         lines = [
-            f"{self.inputs} inputs: {self.good} give a result, {100 * self.share:.0f} % of {self.objects} objects are past "
-            f"the ELF header; slowest {self.slowest:.2f} s, at most {self.peak >> 10} MB",
-            *(f"{count:8}  {text}" for text, count in self.answers.most_common()),
+            f"{self.inputs} inputs: {self.good} give a result, {100 * self.share:.0f} % of {self.objects} objects are "
+            f"past the ELF header; slowest {self.slowest:.2f} s, at most {self.peak >> 10} MB",
         ]
-        rare = sum(count < REACHED_OFTEN for count in self.answers.values())
-        lines.append(f"{len(self.answers)} different messages, {rare} of them reached less than {REACHED_OFTEN} times")
+        rows = self.answers.most_common()
+        lines += [f"{count:8}  {text}" for text, count in rows if count >= REACHED_OFTEN]
+        rare = [f"{count:8}  {text}" for text, count in rows if count < REACHED_OFTEN]
+        lines += [f"{len(rows)} different messages; reached less than {REACHED_OFTEN} times are {len(rare)}:", *rare]
         seen: Counter[str] = Counter()
         for number, what in self.wrong:
             seen[what] += 1

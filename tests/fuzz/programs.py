@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.fuzz_code import KFUNC_NAMES, PROG_ARRAY, Maker, map_specs, types
+from tests.support.fuzz_code import KFUNC_NAMES, Maker
+from tests.support.fuzz_things import PROG_ARRAY, map_specs, types
 from tests.support.fuzz_workers import Died, Worker
 from xdpsim.engines.fault import FaultKind
 from xdpsim.isa.decode import decode

@@ -6,7 +6,7 @@ import pytest
 
 from tests.fuzz import chains, inputs, programs
 
-INPUTS, PROGRAMS, CHAINS = 1000, 250, 300
+INPUTS, PROGRAMS, CHAINS = 2000, 500, 300
 
 
 def test_damaged_files_give_a_result_or_an_input_error() -> None:
@@ -28,9 +28,10 @@ def test_hostile_programs_end_alike_in_both_runtimes() -> None:
 
 
 @pytest.mark.live
-@pytest.mark.parametrize("engine", ["interpreter", "jit"])
-def test_chains_of_packet_helpers_do_what_linux_does(engine: str) -> None:
-    tally = chains.compare(7, 0, CHAINS if engine == "interpreter" else CHAINS // 10, engine)
+@pytest.mark.parametrize(("engine", "count"), [("interpreter", CHAINS), ("jit", CHAINS // 5)])
+def test_chains_of_packet_helpers_do_what_linux_does(engine: str, count: int) -> None:
+    tally = chains.compare(7, 0, count, engine)
     assert tally.differing == []
     assert tally.refused == []
-    assert len(tally.verdicts) > 8
+    assert tally.unsupported < count // 2
+    assert len(tally.verdicts) > 5

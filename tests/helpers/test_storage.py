@@ -29,7 +29,7 @@ CGROUP = (
     f"call 158; r8 = r0; r8 = *(u64 *)(r8 + {place('task_struct', 'cgroups').offset}); "
     f"r8 = *(u64 *)(r8 + {place('css_set', 'dfl_cgrp').offset})"
 )
-OWNERS = {"task": (TASK, "TASK_STORAGE", 156, 157), "cgroup": (CGROUP, "CGRP_STORAGE", 210, 211)}
+_KINDS = {"task": (TASK, "TASK_STORAGE", 156, 157), "cgroup": (CGROUP, "CGRP_STORAGE", 210, 211)}
 _VALUE = "r3 = r10; r3 += -8; r1 = 0x1122334455667788 ll; *(u64 *)(r3 + 0) = r1"
 _READ = "r9 = -1; if r0 == 0 goto +1; r9 = *(u64 *)(r0 + 0); r0 = r9"
 _ADD = "if r0 == 0 goto +3; r1 = *(u64 *)(r0 + 0); r1 += 5; *(u64 *)(r0 + 0) = r1"
@@ -55,7 +55,7 @@ _BODIES = {
 
 
 def body(owner: str, name: str) -> str:
-    start, kind, get, delete = OWNERS[owner]
+    start, kind, get, delete = _KINDS[owner]
     flags = {"get0": 0, "get1": 1, "get2": 2, "get3": 3, "getv": 1, "getv0": 0, "getw": 1 << 32}
     calls = {
         word: f"r1 = map[{kind}]; r2 = r8; {'' if 'v' in word else 'r3 = 0; '}r4 = {number} ll; call {get}"
@@ -65,8 +65,8 @@ def body(owner: str, name: str) -> str:
 
 
 ASKS = [
-    Ask(f"{owner}: {name}", body(owner, name), maps={OWNERS[owner][1]: MAPS[OWNERS[owner][1]]})
-    for owner in OWNERS
+    Ask(f"{owner}: {name}", body(owner, name), maps={_KINDS[owner][1]: MAPS[_KINDS[owner][1]]})
+    for owner in _KINDS
     for name in _BODIES
 ]
 
@@ -180,7 +180,7 @@ def test_under_a_cgroup() -> None:
 
 
 @pytest.mark.live
-@pytest.mark.parametrize("index", [0, 4, 5, -1, 1 << 31])
+@pytest.mark.parametrize("index", [0, 4, 5, -1, -(1 << 31)])
 def test_an_empty_cgroup_array_is_as_in_linux(index: int) -> None:
     ask = Ask("under", UNDER.format(index), maps={"groups": GROUPS})
     assert run(ask, "interpreter") == run(ask, "kernel")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from tests.support.fuzz_code import address, imm64, slot
+from tests.support.fuzz_things import address, imm64, slot
 from xdpsim.isa.decode import decode
 from xdpsim.isa.insn import Code
 
@@ -15,6 +15,7 @@ MAPS = (
     {"type": "PERCPU_ARRAY", "key_size": 4, "value_size": 8, "max_entries": 2},
     {"type": "LPM_TRIE", "key_size": 8, "value_size": 8, "max_entries": 4, "flags": 1},
     {"type": "XSKMAP", "key_size": 4, "value_size": 4, "max_entries": 4},
+    {"type": "DEVMAP", "key_size": 4, "value_size": 4, "max_entries": 4},
 )
 _BUFFER, _KEY, _OTHER = -64, -72, -136
 """On the stack: 64 bytes, a key, 64 other bytes."""
@@ -81,8 +82,9 @@ _WORDS = (0, 1, 2, 3, 4, 7, 8, 0xFF, 0x100, 0xFFFF, 0x10000, 0x7FFFFFFF, -1, -2,
 class Chain:
     """One program. r6 is the context, r7 mixes every result, r8 is the last result."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, *, has_frags: bool = False) -> None:
         self.rng = rng
+        self.devices = 6 if has_frags else 2  # Linux lets no map of devices serve programs of both sorts
         self.steps = (
             *(self.adjust,) * 6, *(self.load_bytes,) * 4, *(self.store_bytes,) * 4, self.csum_diff, self.csum_diff,
             self.length, self.span, self.redirect, self.redirect_map, *(self.map_value,) * 3, self.update, self.delete,
@@ -161,7 +163,7 @@ class Chain:
     def redirect_map(self) -> bytes:
         flags = self.rng.choice((0, 1, 2, 3, 3, 4, 8, 24, 9))
         return (
-            imm64(1, self.rng.choice((2, 2, 5)), 1)
+            imm64(1, self.rng.choice((self.devices, self.devices, 5)), 1)
             + self.scalar(2, _WORDS)
             + slot(0xB7, 3, imm=flags)
             + slot(0x85, imm=51)

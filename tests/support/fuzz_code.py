@@ -7,145 +7,42 @@ from __future__ import annotations
 
 import random
 import re
-from functools import cache
 
-from tests.support.elf_writer import BtfWriter
-from xdpsim.btf.parse import parse
-from xdpsim.btf.types import Btf
+from tests.support.fuzz_things import (
+    CONNECTION,
+    DYNPTRS,
+    FAMILIES,
+    FITTING_MAPS,
+    KEEPS,
+    MAPS,
+    NODE,
+    OPENINGS,
+    PROG_ARRAY,
+    SOCKET,
+    TIMED,
+    address,
+    imm64,
+    slot,
+    types,
+)
 from xdpsim.helpers import all as all_helpers
 from xdpsim.helpers.rows import HELPERS, KFUNCS, Arg, Helper, helper_for
 from xdpsim.isa.decode import SLOT
-from xdpsim.maps.spec import MapSpec
 
 assert all_helpers.MODULES, "their import is what fills the tables"
 KFUNC_NAMES = tuple(sorted(KFUNCS))
 _HELPER_IDS = sorted({number for number, _ in HELPERS if helper_for(number, "XDP")})
 _TAIL_CALL = 12
-_VALUE_BYTES, _WORD = 72, 1 << 64
+_WORD = 1 << 64
 _STACK, _BELOW = 512, 64
 """The lowest bytes of a frame are never argument memory of a well-made call."""
 _EDGES = (
-    0,
-    1,
-    2,
-    3,
-    4,
-    7,
-    8,
-    14,
-    16,
-    24,
-    64,
-    255,
-    256,
-    511,
-    512,
-    4096,
-    0xFFFF,
-    1 << 20,
-    1 << 24,
-    1 << 29,
-    (1 << 29) + 1,
-)
+    0, 1, 2, 3, 4, 7, 8, 14, 16, 24, 64, 255, 256, 511, 512, 4096, 0xFFFF, 1 << 20, 1 << 24, 1 << 29, (1 << 29) + 1,
+)  # fmt: skip
 _HUGE = (1 << 31, (1 << 32) - 1, 1 << 32, (1 << 47) - 8, 1 << 60, 1 << 60 | 1 << 32, 1 << 60 | 99 << 32, 1 << 63)
 _WILD = (*_EDGES, *_HUGE, *(_WORD - n for n in (1, 2, 8, 14, 4096, 1 << 31)))
-_MAPS = (
-    ("ARRAY", 4, _VALUE_BYTES, 4, 0), ("HASH", 4, _VALUE_BYTES, 4, 0), ("LRU_HASH", 4, 16, 4, 0),
-    ("PERCPU_ARRAY", 4, 16, 4, 0), ("PERCPU_HASH", 4, 16, 4, 0), ("LRU_PERCPU_HASH", 4, 16, 4, 0),
-    ("LPM_TRIE", 8, 16, 4, 1), ("QUEUE", 0, 16, 4, 0), ("STACK", 0, 16, 4, 0), ("BLOOM_FILTER", 0, 16, 4, 0),
-    ("RINGBUF", 0, 0, 4096, 0), ("PERF_EVENT_ARRAY", 4, 4, 4, 0), ("PROG_ARRAY", 4, 4, 4, 0),
-    ("DEVMAP", 4, 4, 4, 0), ("DEVMAP_HASH", 4, 4, 4, 0), ("CPUMAP", 4, 4, 4, 0), ("XSKMAP", 4, 4, 4, 0),
-    ("ARRAY_OF_MAPS", 4, 4, 2, 0), ("HASH_OF_MAPS", 4, 4, 2, 0),
-)  # fmt: skip
-_FITTING_MAPS = {
-    "bpf_ringbuf": (10,), "perf_event": (11,), "redirect_map": (13, 14, 15, 16), "for_each_map": (0, 1, 2, 3),
-    "push_elem": (7, 8, 9), "pop_elem": (7, 8), "peek_elem": (7, 8, 9), "timer": (0, 1), "wq_init": (0, 1),
-    "percpu_elem": (3, 4, 5), "lookup_elem": (0, 1, 2, 3, 4, 5, 6, 17, 18), "update_elem": (0, 1, 2, 3, 4, 5, 6),
-    "delete_elem": (1, 2, 4, 5, 6),
-}  # fmt: skip
-"""Part of a helper's name -> maps that it is made for."""
-_DYNPTRS = (-128, -144)
-_OPENINGS = (
-    "bpf_obj_new_impl", "bpf_dynptr_from_xdp", "bpf_dynptr_from_mem", "bpf_timer", "bpf_iter_num_new",
-    "bpf_ringbuf_reserve", "bpf_ringbuf_reserve_dynptr", "bpf_xdp_ct_alloc", "bpf_xdp_ct_lookup", "bpf_sk_lookup_tcp",
-    "bpf_skc_lookup_tcp", "bpf_sk_lookup_udp", "bpf_get_current_task_btf", "bpf_percpu_obj_new_impl",
-)  # fmt: skip
-"""What makes the things that other calls are about."""
 _LATER = 0x7EAD_BEEF
 """Stands for the distance of the function behind the program until that is known."""
-_WITH_VALUES = (0, 1)
-_TIMED, _NODE = "timed", "node"
-PROG_ARRAY = next(n for n, row in enumerate(_MAPS) if row[0] == "PROG_ARRAY")
-
-
-@cache
-def types() -> tuple[Btf, dict[str, int]]:
-    """A value with a lock, a timer and a work queue; an object with nodes and a count. And their ids."""
-    made = BtfWriter()
-    u32, u64 = made.int("unsigned int", 4), made.int("unsigned long long", 8)
-
-    def opaque(name: str, words: int) -> int:
-        return made.struct(name, 8 * words, ("__opaque", made.array(u64, words), 0))
-
-    lock = made.struct("bpf_spin_lock", 4, ("val", u32, 0))
-    count = made.struct("bpf_refcount", 4, ("__opaque", made.array(u32, 1), 0))
-    timer, work, listed, sorted_ = (
-        opaque(*w) for w in (("bpf_timer", 2), ("bpf_wq", 2), ("bpf_list_node", 3), ("bpf_rb_node", 4))
-    )
-    ids = {
-        _TIMED: made.struct(
-            _TIMED, _VALUE_BYTES, ("lock", lock, 0), ("t", timer, 64), ("w", work, 192), ("x", u64, 320)
-        ),
-        _NODE: made.struct(_NODE, 72, ("l", listed, 0), ("r", sorted_, 192), ("count", count, 448), ("x", u64, 512)),
-        "u32": u32,
-    }
-    return parse(made.build()), ids
-
-
-def map_specs() -> list[MapSpec]:
-    """One map of each kind."""
-    btf, ids = types()
-    specs: list[MapSpec] = []
-    for number, (kind, key, value, entries, flags) in enumerate(_MAPS):
-        inner = MapSpec("inner", "ARRAY", 4, 16, 4) if kind.endswith("OF_MAPS") else None
-        typed = {"btf": btf, "key_type": ids["u32"], "value_type": ids[_TIMED]} if number in _WITH_VALUES else {}
-        specs.append(MapSpec(f"map{number}", kind, key, value, entries, flags=flags, inner=inner, **typed))
-    return specs
-
-
-def slot(opcode: int, dst: int = 0, src: int = 0, off: int = 0, imm: int = 0) -> bytes:
-    return SLOT.pack(opcode, src << 4 | dst, off, (imm + (1 << 31)) % (1 << 32) - (1 << 31))
-
-
-def imm64(dst: int, value: int, kind: int = 0) -> bytes:
-    return slot(0x18, dst, kind, 0, value & 0xFFFF_FFFF) + slot(0, imm=value >> 32)
-
-
-def address(dst: int, base: int, distance: int) -> bytes:
-    """dst = base + distance."""
-    return slot(0xBF, dst, base) + slot(0x07, dst, imm=distance)
-
-
-_FAMILIES = {
-    "connection": "^bpf_ct_",
-    "task": "task_stack|task_pt_regs|find_vma|current_task_under",
-    "socket": "skc_to|sk_release|tcp_(check|gen)_syncookie",
-    "record": "ringbuf_(submit|discard)$",
-    "copies": "percpu_obj_drop|per_cpu_ptr|this_cpu_ptr",
-    "object": "bpf_list_|bpf_rbtree|obj_drop|refcount_acq",
-}
-"""What a call is about -> the names of those calls."""
-_KEEPS = {
-    "bpf_obj_new_impl": "object", "bpf_percpu_obj_new_impl": "copies", "bpf_xdp_ct_alloc": "connection",
-    "bpf_xdp_ct_lookup": "connection", "bpf_sk_lookup_tcp": "socket", "bpf_skc_lookup_tcp": "socket",
-    "bpf_sk_lookup_udp": "socket", "bpf_get_current_task_btf": "task", "bpf_ringbuf_reserve": "record",
-}  # fmt: skip
-_ENDS = imm64(2, 0x0200000A0100000A) + slot(0x7B, 10, 2, -80) + slot(0x62, 10, 0, -72, 0x50003500)
-"""The ends of a connection as struct bpf_sock_tuple: 10.0.0.1:53 and 10.0.0.2:80."""
-_SOCKET = _ENDS + slot(0xBF, 1, 6) + address(2, 10, -80) + slot(0xB7, 3, imm=12) + slot(0xB7, 4, imm=-1) + slot(0xB7, 5)
-_OPTIONS = slot(0x7A, 10, 0, -64, 0xFFFFFFFF) + slot(0x7A, 10, 0, -56, 6)
-"""struct bpf_ct_opts: this namespace, TCP."""
-_CONNECTION = _ENDS + _OPTIONS + _SOCKET[len(_ENDS) : -16] + address(4, 10, -64) + slot(0xB7, 5, imm=12)
 
 
 class Maker:
@@ -162,7 +59,7 @@ class Maker:
         self.out = slot(0xBF, 6, 1) + slot(0xB7, 7) + imm64(8, 0, 2) + slot(0xBF, 9, 8)
         for at in rng.sample(range(-_STACK + _BELOW, 0, 8), 6):
             self.out += slot(0x7A, 10, 0, at, rng.choice((0, 1, 2, 0x0A000001, -1, 0x25642573, 0x2564)))
-        for name in rng.sample(_OPENINGS, rng.randrange(4)):
+        for name in rng.sample(OPENINGS, rng.randrange(4)):
             self.opening(name)
         for _ in range(rng.randrange(3, 16)):
             self.step()
@@ -185,12 +82,12 @@ class Maker:
         if not number and name not in KFUNC_NAMES:
             return
         what = {
-            "bpf_obj_new_impl": imm64(1, types()[1][_NODE]) + slot(0xB7, 2),
-            "bpf_dynptr_from_xdp": slot(0xBF, 1, 6) + slot(0xB7, 2) + address(3, 10, _DYNPTRS[0]),
+            "bpf_obj_new_impl": imm64(1, types()[1][NODE]) + slot(0xB7, 2),
+            "bpf_dynptr_from_xdp": slot(0xBF, 1, 6) + slot(0xB7, 2) + address(3, 10, DYNPTRS[0]),
             "bpf_dynptr_from_mem": slot(0xBF, 1, 8)
             + slot(0xB7, 2, imm=40)
             + slot(0xB7, 3)
-            + address(4, 10, _DYNPTRS[1]),
+            + address(4, 10, DYNPTRS[1]),
             "bpf_iter_num_new": address(1, 10, -96) + slot(0xB7, 2) + slot(0xB7, 3, imm=rng.choice((5, 1 << 20))),
             "bpf_ringbuf_reserve": imm64(1, 10, 1) + slot(0xB7, 2, imm=16) + slot(0xB7, 3),
             "bpf_ringbuf_reserve_dynptr": imm64(1, 10, 1)
@@ -199,15 +96,15 @@ class Maker:
             + address(4, 10, -128),
             "bpf_get_current_task_btf": b"",
             "bpf_percpu_obj_new_impl": imm64(1, types()[1]["u32"]) + slot(0xB7, 2),
-            "bpf_xdp_ct_alloc": _CONNECTION,
-            "bpf_xdp_ct_lookup": _CONNECTION,
-            "bpf_sk_lookup_tcp": _SOCKET,
-            "bpf_skc_lookup_tcp": _SOCKET,
-            "bpf_sk_lookup_udp": _SOCKET,
+            "bpf_xdp_ct_alloc": CONNECTION,
+            "bpf_xdp_ct_lookup": CONNECTION,
+            "bpf_sk_lookup_tcp": SOCKET,
+            "bpf_skc_lookup_tcp": SOCKET,
+            "bpf_sk_lookup_udp": SOCKET,
         }.get(name)
         row = HELPERS.get((number, "*")) or HELPERS.get((number, "XDP")) or KFUNCS[name]
         call = slot(0x85, imm=number) if number else slot(0x85, 0, 2, 0, KFUNC_NAMES.index(name))
-        self.kept = _KEEPS.get(name, "")
+        self.kept = KEEPS.get(name, "")
         self.out += (self.arguments(row) if what is None else what) + call + slot(0xBF, 9, 0)
 
     def functions(self) -> None:
@@ -254,7 +151,7 @@ class Maker:
         is_about_it = bool(self.kept) and self.rng.random() < 0.4
         for _ in range(100 if is_about_it else 20):
             found = self.callee()
-            family = next((kept for kept, pattern in _FAMILIES.items() if re.search(pattern, found[0].name)), "")
+            family = next((kept for kept, pattern in FAMILIES.items() if re.search(pattern, found[0].name)), "")
             odds = 1.0 if family == self.kept else 0.0 if is_about_it else 0.03 if family else 0.5
             if self.rng.random() < odds:
                 break
@@ -314,7 +211,7 @@ class Maker:
         if kind == 3:
             return imm64(reg, rng.getrandbits(64))
         if kind == 4:
-            return imm64(reg, rng.randrange(len(_MAPS)), 1) + slot(0x07, reg, imm=rng.choice((0, 0, 8, -8, 1)))
+            return imm64(reg, rng.randrange(len(MAPS)), 1) + slot(0x07, reg, imm=rng.choice((0, 0, 8, -8, 1)))
         if kind == 5 and rng.random() < 0.5:
             return self.function(reg) + slot(0x07, reg, imm=rng.choice((0, 1, -1, 1 << 20)))
         if kind == 6:
@@ -331,10 +228,10 @@ class Maker:
         if kind is Arg.CTX:
             return slot(0xBF, reg, 6)
         if kind is Arg.CONST_MAP_PTR:
-            fits = [n for word, maps in _FITTING_MAPS.items() if word in name for n in maps]
-            return imm64(reg, rng.choice(fits) if fits and rng.random() < 0.9 else rng.randrange(len(_MAPS)), 1)
+            fits = [n for word, maps in FITTING_MAPS.items() if word in name for n in maps]
+            return imm64(reg, rng.choice(fits) if fits and rng.random() < 0.9 else rng.randrange(len(MAPS)), 1)
         if kind in (Arg.DYNPTR, Arg.UNINIT_DYNPTR) and rng.random() < 0.9:
-            return address(reg, 10, rng.choice(_DYNPTRS))
+            return address(reg, 10, rng.choice(DYNPTRS))
         if kind in (Arg.SIZE, Arg.SIZE_OR_ZERO, Arg.ALLOC_SIZE_OR_ZERO):
             return slot(0xB7, reg, imm=rng.choice((0, 1, 4, 8, 16, 16, 24, 24, 31, 40, 64)))
         if kind is Arg.ANYTHING:
@@ -359,7 +256,7 @@ class Maker:
         if kind == 0:
             return imm64(reg, rng.choice(_WILD))
         if kind == 1:
-            return imm64(reg, types()[1][rng.choice((_NODE, _TIMED))])
+            return imm64(reg, types()[1][rng.choice((NODE, TIMED))])
         if kind == 2:
             return address(reg, rng.choice((10, 8, 9)), rng.choice((-16, -64, 0)))
         if kind == 3:

@@ -29,7 +29,7 @@ class Worker:
         self._why = ""
         self.limit_kb = 0
         """A worker that takes more memory is ended; 0 for no limit."""
-        self._errors = tempfile.TemporaryFile("w+")
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed when the lines end
         self.process = subprocess.Popen(
             [sys.executable, "-X", "faulthandler", *arguments],
             stdout=subprocess.PIPE,

@@ -23,6 +23,7 @@ _FRAG_BYTES = FRAG.size
 _FRAG_LENGTH = FRAG.offset("length")
 _META_MAX = 255
 """meta_len of skb_shared_info is 8 bits wide."""
+_LOWEST = -(1 << 31) & M64
 
 
 @native_helper(44, args=(Arg.CTX, Arg.ANYTHING), returns=Ret.INTEGER, moves_packet=True, programs=("XDP",))
@@ -61,6 +62,8 @@ def bpf_xdp_adjust_tail(rs: int, ctx: int, delta: int) -> int:
     """Move the end by `delta` (signed 32 bits), zeroing what is gained; -EINVAL past the tailroom or below 14 bytes."""
     delta = sext32(delta)
     if load32(ctx + _HAS_FRAGS):
+        if delta == _LOWEST:  # Linux negates it in 32 bits, where it stays negative: nothing is left to cut
+            return 0
         if delta >> 63:
             return shrink_frags(ctx, 0 - delta)
         return grow_last_frag(load64(ctx + _HARD_START), delta)

@@ -96,9 +96,10 @@ class MapKind:
     for them, too, `encode_value` and `decode_value` turn a program or an interface into a value and back (the first may
     leave a value as it is). `user_lookup` and `user_update` differ from the program's operations where the type tells
     the two apart; `lookup_error` is the errno of bpf(2) where Linux lets no user look. `map_extra` holds the bits that
-    the field of that name may have. `length` counts the elements where that takes no walk. Where a user's value is not what is stored, `store` makes the one of the other (or an errno) and
-    `load` turns back what lies at an address, both given the map. `drain` takes the records that wait for a user,
-    `elements` are the values of a map without keys in the order in which they were pushed.
+    the field of that name may have. `length` counts the elements where that takes no walk. Where a user's value is
+    not what is stored, `store` makes the one of the other (or an errno) and `load` turns back what lies at an address,
+    both given the map. `drain` takes the records that wait for a user, `elements` are
+    the values of a map without keys in the order in which they were pushed.
     """
 
     type: MapType
