@@ -86,7 +86,10 @@ def cut_transport(random: Random) -> Scene:
     for number, header in zip(numbers, headers, strict=True):
         for size in (0, 4, 7):
             load = Raw(octets(header)[:size])
-            for ip in (IP(src="10.10.0.2", dst=VIP_WEB, proto=number), IPv6(src="2001:db8:a::2", dst=SERVER6, nh=number)):
+            for ip in (
+                IP(src="10.10.0.2", dst=VIP_WEB, proto=number),
+                IPv6(src="2001:db8:a::2", dst=SERVER6, nh=number),
+            ):
                 scene.append(Frame(octets(eth(8, 1) / ip / load), random.randrange(100, 60_000)))
     return scene
 

@@ -16,7 +16,7 @@ from tests.support.corpus import OURS, Ran, Workbench
 from tests.support.hostile import BUDGET, MAPS, hostile_code
 from tests.support.runtimes import python_runtime, surrounding
 from xdpsim.engines.fault import FaultKind
-from xdpsim.errors import Unsupported
+from xdpsim.errors import Rejected, Unsupported
 from xdpsim.isa.asm import assemble
 from xdpsim.isa.disasm import disasm_all
 from xdpsim.isa.insn import Code
@@ -42,7 +42,7 @@ def run(bench: Workbench, code: Code) -> tuple[Ran, list[list[tuple[bytes, bytes
         table.delete_bytes(key)
     try:
         ran = bench.run(code)
-    except Unsupported as refusal:
+    except (Unsupported, Rejected) as refusal:
         return str(refusal)
     return ran, [sorted(made.items_bytes()) for made in bench.maps]
 

@@ -1,7 +1,8 @@
 """Damaged files: `python -m tests.fuzz.inputs --count 100000 --seed 1`.
 
 Objects are loaded, their maps made, their programs made ready and run once; captures are read to their end. Each input
-must give a result or an InputError or Unsupported, within 5 seconds and 1 GB. Inputs that do not are saved.
+must give a result or an InputError or Unsupported (a single program may be Rejected, too), within 5 seconds and 1 GB.
+Inputs that do not are saved.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pathlib import Path
 from tests.loader.damage import use
 from tests.support.fuzz_bytes import mutation
 from tests.support.fuzz_workers import Died, Worker
-from xdpsim.errors import InputError, Unsupported
+from xdpsim.errors import InputError, Rejected, Unsupported
 from xdpsim.frames.capture import open_capture
 from xdpsim.memory.runtime import ensure
 from xdpsim.sim.sim import Sim
@@ -55,7 +56,7 @@ def give(kind: str, data: bytes, number: int) -> str:
             program = loaded[name]
             if program.spec.type == "XDP":
                 program.run(_PACKET)
-        except (InputError, Unsupported) as err:
+        except (InputError, Unsupported, Rejected) as err:  # Linux's verifier would refuse such a program
             refusal = refusal or err.message
     return refusal and f"loads; {refusal}"
 

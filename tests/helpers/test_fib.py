@@ -75,7 +75,7 @@ def test_without_interfaces_there_is_only_a_loopback_that_does_not_forward() -> 
     assert [found[0] for found in ask_sim(Sim(), lookups)] == [FibResult.FWD_DISABLED, -19, FibResult.FWD_DISABLED, -19]
 
 
-@pytest.mark.parametrize(("size", "result"), [(0, -22), (63, -22), (64, FibResult.NO_NEIGH)])
+@pytest.mark.parametrize(("size", "result"), [(1, -22), (63, -22), (64, FibResult.NO_NEIGH)])
 def test_parameters_that_are_too_short_are_refused(size: int, result: int) -> None:
     sim = Sim()
     sim.interface("eth0", addresses=["10.0.0.1/24"])

@@ -8,6 +8,7 @@ from typing import Any
 from tests.support.instructions import fitting, random_code
 from tests.support.programs import random_program
 from xdpsim.helpers import all as all_helpers
+from xdpsim.helpers.ids import HELPERS_OF_TYPE
 from xdpsim.helpers.rows import HELPERS, Control
 from xdpsim.isa.asm import assemble
 from xdpsim.isa.decode import SLOT, decode, encode_all
@@ -36,7 +37,7 @@ CALLABLE = sorted(
     {
         number
         for (number, _), row in HELPERS.items()
-        if row.control is Control.NONE and isinstance(row.body, NativeFunction)
+        if row.control is Control.NONE and isinstance(row.body, NativeFunction) and number in HELPERS_OF_TYPE["XDP"]
     }
 )
 """Helpers with native bodies, which both engines of ours call alike."""
