@@ -79,7 +79,7 @@ def bad_ip(random: Random) -> Scene:
 
 
 def cut_transport(random: Random) -> Scene:
-    """IPv4 and IPv6 packets whose lengths are right, but which end inside the transport header: on the wire, not cut."""
+    """Packets of both families whose lengths are right, but which end inside the transport header: so on the wire."""
     headers = (UDP(sport=1212, dport=53), ICMP(type=8, id=3, seq=4), TCP(sport=1212, dport=80, flags="S"))
     numbers = (17, 1, 6)
     scene = []
