@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt docs bench fuzz record-goldens clean
+.PHONY: help demo test smoke check fmt docs bench fuzz record-goldens clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -16,6 +16,11 @@ demo: $(VENV)/.run ## replay a bundled capture through a bundled firewall
 test: check ## all checks and all tests
 	$(BIN)/python -m xdpsim.memory.runtime
 	$(BIN)/python -m pytest -q -n $(or $(JOBS),$(shell $(BIN)/python -c "import os; print(min(8, os.cpu_count() or 1))"))
+
+smoke: $(VENV)/.dev ## the tests that tell whether another Python version runs everything
+	$(BIN)/python -m xdpsim.memory.runtime
+	$(BIN)/python -m pytest -q -n 2 tests/test_layers.py tests/test_fidelity.py tests/sim tests/memory \
+	  tests/frames tests/engines/test_insn_cases.py tests/engines/test_programs.py
 
 check: $(VENV)/.dev ## formatting, lint, types, layers, generated files
 	$(BIN)/ruff format --check .

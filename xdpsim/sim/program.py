@@ -13,7 +13,7 @@ from xdpsim.helpers.kfuncs_xdp import Device, RxMetadata
 from xdpsim.loader.model import Object, ProgramSpec
 from xdpsim.maps.map import Map
 from xdpsim.memory.batch import DEFAULT_BATCH
-from xdpsim.net.datapath import Result, XdpHook, refusal
+from xdpsim.net.datapath import MIN_PACKET_BYTES, Result, XdpHook, refusal
 from xdpsim.sim.outcome import Outcome, outcome_of
 
 if TYPE_CHECKING:
@@ -61,14 +61,15 @@ class Program:
         """Run once on `packet` (bytes or a scapy packet), as BPF_PROG_TEST_RUN does, and say what happened.
 
         `time_ns` is the packet's time in nanoseconds since 1970; without it virtual time goes on by a microsecond. A
-        packet below 14 or above 73,152 bytes is an InputError where BPF_PROG_TEST_RUN answers EINVAL. `rx_timestamp`
+        packet below 14 or above 73,152 bytes is an InputError, where BPF_PROG_TEST_RUN answers EINVAL and ENOMEM. `rx_timestamp`
         (nanoseconds), `rx_hash` (hash, XDP_RSS_TYPE_* bits) and `rx_vlan_tag` (protocol, TCI) are what the device says
         of the packet to those who ask; what is None it does not say.
         """
         data = to_bytes(packet)
         problem = refusal(data)
         if problem:
-            raise InputError(f"a packet of {len(data)} bytes is {problem}", hint="BPF_PROG_TEST_RUN answers EINVAL")
+            answer = "EINVAL" if len(data) < MIN_PACKET_BYTES else "ENOMEM"
+            raise InputError(f"a packet of {len(data)} bytes is {problem}", hint=f"BPF_PROG_TEST_RUN answers {answer}")
         device = self._sim.machine.part(Device)
         device.metadata = RxMetadata(rx_timestamp, rx_hash, rx_vlan_tag)
         hook = XdpHook(self._sim.machine, self._loaded, self._runner, 1)
