@@ -116,14 +116,14 @@ def test_a_program_that_is_not_there() -> None:
 
 
 @pytest.mark.parametrize("engine", OURS)
-@pytest.mark.parametrize("size", [0, 13, 73_153])
-def test_packets_that_test_run_refuses(size: int, engine: str) -> None:
+@pytest.mark.parametrize(("size", "errno"), [(0, "EINVAL"), (13, "EINVAL"), (73_153, "ENOMEM")])
+def test_packets_that_test_run_refuses(size: int, errno: str, engine: str) -> None:
     program = Sim(engine=engine).load_insns("r0 = 2; exit", "XDP")
     with pytest.raises(
         InputError, match=f"a packet of {size} bytes is (shorter than 14|longer than 73152) bytes"
     ) as caught:
         program.run(bytes(size))
-    assert caught.value.hint == "BPF_PROG_TEST_RUN answers EINVAL"
+    assert caught.value.hint == f"BPF_PROG_TEST_RUN answers {errno}"
 
 
 @pytest.mark.parametrize("engine", OURS)

@@ -61,9 +61,9 @@ class Program:
         """Run once on `packet` (bytes or a scapy packet), as BPF_PROG_TEST_RUN does, and say what happened.
 
         `time_ns` is the packet's time in nanoseconds since 1970; without it virtual time goes on by a microsecond. A
-        packet below 14 or above 73,152 bytes is an InputError, where BPF_PROG_TEST_RUN answers EINVAL and ENOMEM. `rx_timestamp`
-        (nanoseconds), `rx_hash` (hash, XDP_RSS_TYPE_* bits) and `rx_vlan_tag` (protocol, TCI) are what the device says
-        of the packet to those who ask; what is None it does not say.
+        packet below 14 or above 73,152 bytes is an InputError, where BPF_PROG_TEST_RUN answers EINVAL and ENOMEM.
+        `rx_timestamp` (nanoseconds), `rx_hash` (hash, XDP_RSS_TYPE_* bits) and `rx_vlan_tag` (protocol, TCI) are what
+        the device says of the packet to those who ask; what is None it does not say.
         """
         data = to_bytes(packet)
         problem = refusal(data)
