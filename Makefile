@@ -38,8 +38,11 @@ docs: $(VENV)/.dev ## write the generated reference pages and headers
 bench: $(VENV)/.dev ## ratios against the kernel and native C (needs root)
 	$(BIN)/python -m bench
 
-fuzz: $(VENV)/.dev ## 50,000 random programs against the running kernel (needs root)
+fuzz: $(VENV)/.dev ## the long runs: random and hostile programs, helper chains, damaged inputs (needs root)
 	$(BIN)/python -m tests.support.long_run --programs 50000
+	$(BIN)/python -m tests.fuzz.chains --count 20000 --seed 1
+	$(BIN)/python -m tests.fuzz.programs --count 10000 --seed 1
+	$(BIN)/python -m tests.fuzz.inputs --count 100000 --seed 1
 
 record-goldens: $(VENV)/.dev ## ask the running kernel again and rewrite tests/golden (needs root and Linux 6.18)
 	$(BIN)/python -m tests.support.record

@@ -41,3 +41,35 @@ def test_a_constant_changes_what_the_firewall_does(capsys: pytest.CaptureFixture
 def test_an_unknown_constant_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*FIREWALL, "--set", "nonsense=1"]) == 3
     assert "constant nonsense: no variable and no map is called that" in capsys.readouterr().err
+
+
+FLOWS = ["run", "programs/flow_export.o", "-r", "pcaps/second.pcap", "--maps", "programs/presets/flow_export.json"]
+
+
+def records(capsys: pytest.CaptureFixture[str], *more: str) -> list[dict[str, object]]:
+    assert main([*FLOWS, "--per-packet", *more]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return [event["data"] for line in lines for event in line.get("events", []) if event["kind"] == "ringbuf"]
+
+
+def test_records_of_a_ring_buffer_are_decoded(capsys: pytest.CaptureFixture[str]) -> None:
+    plain, typed = records(capsys), records(capsys, "--event", "records=struct flow")
+    assert plain
+    assert [row["data"] for row in plain] == [row["data"] for row in typed]
+    assert not any("value" in row for row in plain)
+    value = typed[0]["value"]
+    assert isinstance(value, dict)
+    assert value["proto"] == bytes.fromhex(str(typed[0]["data"]))[36]
+
+
+@pytest.mark.parametrize(
+    ("event", "code", "message"),
+    [
+        ("records", 2, "--event records: expected MAP=TYPE"),
+        ("rocords=struct flow", 3, "flow_export.o has no map rocords: it has"),
+        ("records=struct fliw", 3, "flow_export.o has no type struct fliw"),
+    ],
+)
+def test_events_that_do_not_exist(event: str, code: int, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*FLOWS, "--event", event]) == code
+    assert message in capsys.readouterr().err

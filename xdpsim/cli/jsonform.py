@@ -118,4 +118,8 @@ def packet_line(result: Result) -> Json:
 def _event_data(data: object) -> object:
     if isinstance(data, (bytes, bytearray, memoryview)):
         return bytes(data).hex()
+    if isinstance(data, dict):
+        return {str(key): _event_data(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_event_data(value) for value in data]
     return data if isinstance(data, (str, int, float, bool, type(None))) else str(data)

@@ -9,6 +9,7 @@ from xdpsim.cli.errors import UsageError
 
 TYPE_HELP = "Program type where the section does not tell; PROG=TYPE for one program. Repeatable."
 SET_HELP = "Give a global variable or a .kconfig extern its value before loading. Repeatable."
+EVENT_HELP = "What the records of a ring or perf buffer are: a struct of the object. Repeatable."
 BTF_HELP = "What CO-RE resolves against: a BTF or ELF file, or host; without it Linux 6.18's types."
 
 
@@ -19,6 +20,7 @@ class Loading:
     types: tuple[str, ...] = ()
     constants: tuple[str, ...] = ()
     btf: str = ""
+    events: tuple[str, ...] = ()
 
     @property
     def type(self) -> str | dict[str, str]:
@@ -28,6 +30,14 @@ class Loading:
         if len(plain) > 1 or (plain and named):
             raise UsageError(f"--type {' '.join(self.types)}: one type for all programs, or PROG=TYPE for each")
         return plain[0] if plain else named
+
+    @property
+    def records(self) -> dict[str, str]:
+        """Ring or perf buffer to the name of its records' type."""
+        for word in self.events:
+            if not all(word.partition("=")):
+                raise UsageError(f"--event {word}: expected MAP=TYPE")
+        return dict(word.split("=", 1) for word in self.events)
 
     @property
     def set(self) -> dict[str, object]:

@@ -33,6 +33,8 @@ def run(options: RunOptions) -> int:
     sim = Sim(seed=options.seed, engine=options.engine.value)
     loading = options.loading
     obj = sim.load(options.object, type=loading.type, set=loading.set, btf=loading.btf or None)
+    for map_name, type_name in loading.records.items():
+        obj.decode_records(map_name, type_name)
     name = choose_program(obj.source, options.program)
     with open_capture(options.read, l2=options.l2.value if options.l2 else "") as capture:
         for presets in options.maps:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from xdpsim.btf.types import Btf
+from xdpsim.btf.values import decode_value
 from xdpsim.engines.protocol import LoadedProgram
 from xdpsim.loader.model import ProgramSpec
 from xdpsim.maps.map import Map, create_map
@@ -30,7 +31,11 @@ SEED_MIX = 0x9E3779B97F4A7C15
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that a program told user space while it ran: kind "trace" holds text."""
+    """Something that a program told user space while it ran.
+
+    Kind "trace" and "fault" hold text; "ringbuf" and "perf" a dict with `map`, `data` (bytes), for perf `cpu`, and the
+    decoded `value` where the type of the records is known.
+    """
 
     kind: str
     data: object
@@ -54,6 +59,7 @@ class EmulatedMachine:
         self.events: list[Event] = []
         self.programs: list[LoadedProgram] = []
         self._maps: dict[int, Map] = {}
+        self._record_types: dict[str, tuple[Btf, int]] = {}
         self._load_runner: Callable[[int], Any] = lambda number: None
         self._caller: Caller | None = None
         self._owners: dict[int, Map] = {}
@@ -68,6 +74,8 @@ class EmulatedMachine:
         for region in (made.header_region, *made.regions):
             self.space.add(region)
         self._maps[made.header_address] = made
+        if spec.type in ("RINGBUF", "PERF_EVENT_ARRAY") and spec.btf is not None and spec.value_type:
+            self.decode_records(spec.name, spec.btf, spec.value_type)
         if made.kind.drain is not None:
             self.rings.append(made)
         self._owners |= {region.start: made for region in made.regions}
@@ -127,8 +135,16 @@ class EmulatedMachine:
         return Stop(self._caller.run_callback(function, *args))
 
     def emit(self, kind: str, data: object) -> None:
-        """Record an event of the packet that is running."""
+        """Record an event of the packet that is running; records whose type is known get their `value` by BTF."""
+        if isinstance(data, dict):
+            btf, type_id = self._record_types.get(data["map"], (None, 0))
+            if btf is not None and btf.size_of(type_id) <= len(data["data"]):
+                data = {**data, "value": decode_value(btf, type_id, data["data"][: btf.size_of(type_id)])}
         self.events.append(Event(kind, data, self.run_state.packet))
+
+    def decode_records(self, map_name: str, btf: Btf, type_id: int) -> None:
+        """Say what the records of a ring or perf buffer are; those too short for it stay bytes."""
+        self._record_types[map_name] = btf, type_id
 
     def drain_rings(self) -> None:
         """Make what programs have submitted to ring buffers events of the packet that is running."""

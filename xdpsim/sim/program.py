@@ -101,6 +101,19 @@ class LoadedObject(Mapping[str, Program]):
             raise KeyError(f"{self.source.name} has no program {name}: it has {known}")
         return self._sim.take(self._programs[name])
 
+    def decode_records(self, map_name: str, type_name: str) -> None:
+        """Say that the records of ring or perf buffer `map_name` are `type_name` ("struct flow", a typedef).
+
+        Linux knows no type for them. Events then hold the decoded record as `value`; shorter ones stay bytes only.
+        """
+        if map_name not in self.maps:
+            raise InputError(f"{self.source.name} has no map {map_name}: it has {', '.join(self.maps) or 'none'}")
+        btf, name = self.source.btf, type_name.removeprefix("struct ").removeprefix("union ").strip()
+        found = btf.by_name(name) if btf is not None else None
+        if btf is None or found is None:
+            raise InputError(f"{self.source.name} has no type {type_name}", hint="list the types: xdpsim inspect --btf")
+        self._sim.machine.decode_records(map_name, btf, found.id)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._programs)
 
