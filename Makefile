@@ -46,6 +46,7 @@ fuzz: $(VENV)/.dev ## the long runs: random and hostile programs, helper chains,
 
 record-goldens: $(VENV)/.dev ## ask the running kernel again and rewrite tests/golden (needs root and Linux 6.18)
 	$(BIN)/python -m tests.support.record
+	$(BIN)/python -m tests.support.record_linux
 
 clean: ## remove what was built here
 	rm -rf $(VENV) build dist xdpsim/memory/bitcode .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from xdpsim import XDP, Sim
+from xdpsim import XDP, Sim, Unsupported
 from xdpsim.maps.types import BPF_F_WRONLY
 
 PAGE = Path(__file__).parent.parent / "docs" / "fidelity.md"
@@ -59,6 +59,29 @@ def clock_stands_while_running() -> None:
     assert value_of(code) == 0
 
 
+COOKIE = """
+*(u64 *)(r10 -48) = 0; *(u64 *)(r10 -40) = 0; *(u64 *)(r10 -32) = 0; *(u64 *)(r10 -24) = 0; *(u64 *)(r10 -16) = 0
+*(u8 *)(r10 -48) = 69; *(u8 *)(r10 -39) = 6; *(u8 *)(r10 -12) = 80
+r1 = r10; r1 += -48; r2 = r10; r2 += -24; r3 = 20; call 204; exit
+"""
+
+
+def cookie_secret_is_ours() -> None:
+    cookie = value_of(COOKIE)
+    assert cookie < 0xFFFF_FF00  # no errno
+    assert cookie == value_of(COOKIE, seed=1)
+
+
+def signals_are_not_delivered() -> None:
+    sigkill = 9
+    assert value_of(f"r1 = {sigkill}; call 109; exit") == 0
+
+
+def kernel_variables_are_unsupported() -> None:
+    with pytest.raises(Unsupported, match="btf_id references do not run yet"):
+        Sim().load_insns(bytes.fromhex("1830000001000000 0000000000000000 9500000000000000"), "XDP")
+
+
 def wronly_is_readable() -> None:
     sim = Sim()
     map_ = sim.load_insns("r0 = 2; exit", "XDP", maps=[{**COUNTER, "flags": BPF_F_WRONLY}]).maps["map0"]
@@ -74,6 +97,9 @@ DIFFERENCES = (
     may_goto_counts,
     budget,
     clock_stands_while_running,
+    cookie_secret_is_ours,
+    signals_are_not_delivered,
+    kernel_variables_are_unsupported,
     wronly_is_readable,
 )
 
