@@ -14,11 +14,12 @@ from xdpsim.engines.kernel.events import EventReaders
 from xdpsim.engines.kernel.functions import with_functions
 from xdpsim.engines.kernel.instrument import STAND_INS, Instrumented, bind_maps, instrument, maps_used
 from xdpsim.engines.kernel.kfuncs import bind_kfuncs
-from xdpsim.engines.kernel.mirror import COPIED_TYPES, TARGET_TYPES, Mirror, make_mirror
+from xdpsim.engines.kernel.mirror import COPIED_TYPES, NESTED_TYPES, TARGET_TYPES, Mirror, make_mirror
 from xdpsim.engines.kernel.network import shared_network
 from xdpsim.engines.kernel.runner import KernelRunner
 from xdpsim.engines.kernel.world import World
-from xdpsim.errors import Rejected, Unsupported
+from xdpsim.errors import Rejected, Unsupported, XdpsimBug
+from xdpsim.maps.map import Map
 from xdpsim.progtypes.rows import PROG_TYPES
 from xdpsim.progtypes.skb import SKB_TYPES
 from xdpsim.sysbpf.btf import load_btf
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from xdpsim.engines.protocol import LoadedProgram
     from xdpsim.helpers.machine import Machine
     from xdpsim.loader.model import ProgramSpec
-    from xdpsim.maps.map import Map
 
 RUNNABLE_TYPES = frozenset({"XDP", *SKB_TYPES}) - {"FLOW_DISSECTOR", "SK_SKB"}
 ADDED_NAMES = [name for name, _ in STAND_INS.values()]
@@ -91,11 +91,27 @@ class KernelEngine:
                 if id(mirror) in pushed:
                     continue
                 pushed[id(mirror)] = mirror
+                for inner in self._inner_mirrors(mirror):
+                    pushed[id(inner)] = inner
+                    self._push(inner)
                 for target in self._push(mirror):
                     if target.program.number not in seen:
                         seen.add(target.program.number)
                         waiting.append(target)
         return list(pushed.values())
+
+    def _inner_mirrors(self, mirror: Mirror) -> list[Mirror]:
+        """The twins of the maps that a map of maps holds."""
+        if mirror.map.spec.type not in NESTED_TYPES:
+            return []
+        return [self._inner_mirror(mirror, value) for _, value in mirror.map.items_bytes()]
+
+    def _inner_mirror(self, mirror: Mirror, value: bytes) -> Mirror:
+        number = _U32.unpack_from(value)[0]
+        inner = mirror.map.find_map(number)
+        if not isinstance(inner, Map):
+            raise XdpsimBug(f"map {mirror.map.name} holds map number {number}, which is not there")
+        return self.mirror(inner)
 
     def _push(self, mirror: Mirror) -> list[KernelRunner]:
         """Copy one map in; the programs that it holds."""
@@ -107,6 +123,8 @@ class KernelEngine:
         elif kind == "PROG_ARRAY":
             targets = [self._target(value) for _, value in mirror.map.items_bytes()]
             mirror.push(lambda value: _U32.pack(self._target(value).fd.number))
+        elif kind in NESTED_TYPES:
+            mirror.push(lambda value: _U32.pack(self._inner_mirror(mirror, value).kernel.fd.number))
         elif kind in TARGET_TYPES:
             mirror.push(lambda value: self._network_target(kind, value))
         elif kind == "XSKMAP":

@@ -29,6 +29,7 @@ _AF_XDP = 44
 _PER_CPU_TYPES = frozenset({"PERCPU_HASH", "PERCPU_ARRAY", "LRU_PERCPU_HASH", "PERCPU_CGROUP_STORAGE"})
 COPIED_TYPES = frozenset({"HASH", "ARRAY", "LRU_HASH", "LPM_TRIE", *_PER_CPU_TYPES}) - {"PERCPU_CGROUP_STORAGE"}
 DEVICE_TYPES = frozenset({"DEVMAP", "DEVMAP_HASH"})
+NESTED_TYPES = frozenset({"ARRAY_OF_MAPS", "HASH_OF_MAPS"})
 TARGET_TYPES = frozenset({"CPUMAP", *DEVICE_TYPES})
 
 
@@ -100,6 +101,9 @@ def make_mirror(map_: Map, btf: Fd | None) -> Mirror:
     if spec.type in _PER_CPU_TYPES and map_.cpus > possible_cpus():
         raise Unsupported(f"map {spec.name}: values for {map_.cpus} CPUs, but this kernel has {possible_cpus()}")
     definition = definition_of(spec, btf)
+    if spec.inner is not None:
+        template = create_map(definition_of(spec.inner, None), possible_cpus())
+        definition = replace(definition, inner=template.fd)
     try:
         kernel = create_map(definition, possible_cpus())
     except BpfError:
