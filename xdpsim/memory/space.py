@@ -70,6 +70,14 @@ _ENTRY = struct.Struct("<6Q")
 assert _ENTRY.size == REGION.size
 
 
+class BadAddress(ValueError):
+    """A helper in Python would touch what the program may not; engines make a fault of it."""
+
+    def __init__(self, described: str, address: int, size: int, is_write: bool) -> None:
+        super().__init__(described)
+        self.address, self.size, self.is_write = address, size, is_write
+
+
 class AddressSpace:
     """All regions of one emulated machine, plus the pieces that move: the packet and the stack."""
 
@@ -144,20 +152,20 @@ class AddressSpace:
         return piece is not None and piece.writable
 
     def read(self, addr: int, size: int) -> bytes:
-        """Bytes that a program could read; ValueError outside."""
+        """Bytes that a program could read; BadAddress outside."""
         piece = self.piece_at(addr, size) if size else self.packet
         if piece is None:
-            raise ValueError(self.describe(addr))
+            raise BadAddress(self.describe(addr), addr, size, False)
         at = addr - piece.base
         return bytes(piece.view[at : at + size])
 
     def write(self, addr: int, data: bytes) -> None:
-        """Write where a program could; ValueError outside, but nothing may be written anywhere."""
+        """Write where a program could; BadAddress outside, but nothing may be written anywhere."""
         if not data:
             return
         piece = self.piece_at(addr, len(data))
         if piece is None or not piece.writable:
-            raise ValueError(self.describe(addr))
+            raise BadAddress(self.describe(addr), addr, len(data), True)
         at = addr - piece.base
         piece.view[at : at + len(data)] = data
 

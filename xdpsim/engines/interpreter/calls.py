@@ -14,6 +14,7 @@ from xdpsim.helpers.map_ops import program_at
 from xdpsim.helpers.rows import BadArgument, Helper
 from xdpsim.isa.insn import Insn
 from xdpsim.memory.native import NativeFunction
+from xdpsim.memory.space import BadAddress
 from xdpsim.memory.structs import CALL_FRAMES, MAX_TAIL_CALLS
 
 
@@ -75,6 +76,8 @@ def call_helper(cpu: Cpu, row: Helper, slot: int) -> Op:
             regs[0] = body(*regs[1 : arity + 1]) & M64
         except BadArgument as bad:
             raise cpu.fault(FaultKind.ARGUMENT, slot, regs[bad.number], bad.number) from None
+        except BadAddress as bad:
+            raise cpu.fault(FaultKind.ACCESS, slot, bad.address, bad.size, bad.is_write) from None
         if moves_packet:
             cpu.refresh_packet()
         return following
