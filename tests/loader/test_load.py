@@ -142,6 +142,22 @@ def test_address_space_casts_block_the_program() -> None:
     )
 
 
+def test_address_space_casts_in_a_function_block_its_callers() -> None:
+    elf = ElfWriter()
+    cast = insn(0xBF, 1, 2, 1, 1) + EXIT
+    text = elf.code(".text", cast + call_local() + EXIT)
+    caster = elf.symbol("caster", text, 0, len(cast))
+    middle = elf.symbol("middle", text, len(cast), 24)
+    xdp = elf.code("xdp", call_local() + call_local() + EXIT)
+    elf.symbol("main", xdp, 0, 32)
+    elf.relocate(xdp, 0, caster, 10)
+    elf.relocate(xdp, 8, middle, 10)
+    elf.relocate(text, len(cast), caster, 10)
+    program = load(elf).programs["main"]
+    assert program.code == ()
+    assert "addr_space_cast (arena pointers) is not supported" in program.unsupported
+
+
 def with_maps(**numbers: int) -> ElfWriter:
     elf, btf = ElfWriter(), BtfWriter()
     elf.program("main", "xdp")

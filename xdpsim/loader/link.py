@@ -58,7 +58,7 @@ class Linker:
             body = self.reader.body(function)
             blocked.extend((start + slot, why) for slot, why in body.blocked)
             poisoned.update((start + slot, why) for slot, why in body.poisoned.items())
-            code.extend(body.code)
+            code.extend(body.code or (None,) * function.slots)
             for reference in body.references if body.code else ():
                 insn = code[start + reference.slot]
                 assert insn is not None
