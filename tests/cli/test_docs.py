@@ -73,11 +73,14 @@ def test_every_kind_of_fault_is_documented() -> None:
 def test_every_option_is_documented_and_known(xdpsim: Xdpsim, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     helps = [xdpsim(*command, "--help").out for command in COMMANDS]
-    known = set(re.findall(r"--[a-z0-9-]+", "".join(helps))) | {"--elf"}
+    known = set(re.findall(r"--[a-z0-9-]+", "".join(helps))) | {"--elf", "--xdp-engine"}  # of conformance and pytest
     named = set(re.findall(r"`(--[a-z0-9-]+)", (ROOT / page).read_text(encoding="utf-8")))
     assert named <= known
     if page == "docs/cli.md":
-        assert known - named <= {"--read", "--program", "--number", "--write", "--help", "--version"} | COMPLETION
+        assert (
+            known - named
+            <= {"--xdp-engine", "--read", "--program", "--number", "--write", "--help", "--version"} | COMPLETION
+        )
 
 
 @pytest.mark.parametrize("page", PAGES)
