@@ -16,8 +16,7 @@ import mmap
 import struct
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -46,13 +45,13 @@ RUNS = [(name, capture) for name in SECOND for capture in CAPTURES]
 KEPT = ("verdicts", "packets", "maps", "records")
 
 
-@contextmanager
-def what_is_there() -> Iterator[None]:
-    """Skips where an engine of ours names something that it has not."""
-    try:
-        yield
-    except Unsupported as missing:
-        pytest.skip(str(missing))
+NOT_ON_JIT = {
+    "ct_firewall": "bpf_xdp_ct_lookup",
+    "dynptr_parse": "bpf_dynptr_from_xdp",
+    "option_walk": "bpf_loop",
+    "parser_chain": "bpf_tail_call",
+}
+"""Programs that the jit refuses, and the first call that it lacks: asserted, so that the entry goes when it runs."""
 
 
 def opened(name: str, engine: str, **load: Any) -> tuple[Sim, LoadedObject, Program]:
@@ -165,8 +164,11 @@ def assert_same(found: dict[str, Any], expected: dict[str, Any]) -> None:
 @pytest.mark.parametrize("engine", OURS)
 @pytest.mark.parametrize(("name", "capture"), RUNS)
 def test_every_packet_map_and_record_is_as_in_linux(name: str, capture: str, engine: str) -> None:
-    with what_is_there():
-        found = run_all(name, capture, engine)
+    if engine == "jit" and name in NOT_ON_JIT:
+        with pytest.raises(Unsupported, match=f"{NOT_ON_JIT[name]} does not run on the jit yet"):
+            opened(name, engine)
+        return
+    found = run_all(name, capture, engine)
     assert_same(found, recorded(name, capture))
 
 
@@ -187,22 +189,20 @@ def test_linux_accepts_every_program_of_the_object(name: str) -> None:
 @pytest.mark.parametrize("batch_size", [1, 7])
 @pytest.mark.parametrize("name", ["parser_chain", "flow_export", "ct_firewall"])
 def test_the_batch_size_does_not_matter(name: str, batch_size: int) -> None:
-    with what_is_there():
-        found = run_all(name, "second", "interpreter", batch_size)
+    found = run_all(name, "second", "interpreter", batch_size)
     assert_same(found, recorded(name, "second"))
 
 
 @pytest.mark.parametrize("name", SECOND)
 def test_the_captures_reach_the_program(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     reached, total, missing = 0, 0, []
-    with what_is_there():
-        sim, loaded, program = opened(name, "interpreter", strict=True)
-        coverage = Coverage()
-        sim.engine.observer = coverage.observe  # type: ignore[attr-defined]
-        for capture in CAPTURES:
-            results = list(program.replay(records(capture)))
-            if name == "syncookie":  # whose clients, in captures, cannot know the cookies
-                list(program.replay(Record(1, None, data, len(data)) for data in acknowledgements(results) * 2))
+    sim, loaded, program = opened(name, "interpreter", strict=True)
+    coverage = Coverage()
+    sim.engine.observer = coverage.observe  # type: ignore[attr-defined]
+    for capture in CAPTURES:
+        results = list(program.replay(records(capture)))
+        if name == "syncookie":  # whose clients, in captures, cannot know the cookies
+            list(program.replay(Record(1, None, data, len(data)) for data in acknowledgements(results) * 2))
     for part in loaded.values():
         blocks = coverage.blocks(part.spec)
         reached, total = reached + blocks.reached, total + blocks.total

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from scapy.all import GRE, ICMP, IP, TCP, UDP, Dot1AD, Dot1Q, Ether, ICMPv6EchoRequest, IPv6, Packet, Raw
 
-from tests.programs.test_second import acknowledgement, opened, what_is_there
+from tests.programs.test_second import acknowledgement, opened
 from xdpsim import XDP
 from xdpsim.maps.dump import dump_entries
 from xdpsim.sim.outcome import Outcome
@@ -23,14 +23,12 @@ ENGINES = ["interpreter", pytest.param("kernel", marks=pytest.mark.live)]
 
 def ready(name: str, engine: str = "interpreter") -> tuple[LoadedObject, Program]:
     """The program with its preset."""
-    with what_is_there():
-        _, loaded, program = opened(name, engine)
+    _, loaded, program = opened(name, engine)
     return loaded, program
 
 
 def run(program: Program, packet: Packet, *, seconds: float = 0) -> Outcome:
-    with what_is_there():
-        return program.run(bytes(packet), time_ns=START_NS + int(seconds * SECOND_NS))
+    return program.run(bytes(packet), time_ns=START_NS + int(seconds * SECOND_NS))
 
 
 def counted(loaded: LoadedObject, map_name: str, enum: str) -> dict[str, int]:

@@ -13,10 +13,10 @@ from xdpsim.maps.kind import MapKind, MapMemory, Problem, declare
 from xdpsim.maps.plain import no_lookup, refuse_update
 from xdpsim.maps.references import (
     encode_number,
-    prog_array_delete,
     prog_array_update,
-    prog_array_update_error,
     reference_lookup,
+    slot_delete,
+    slot_update_error,
 )
 from xdpsim.maps.spec import MapSpec
 from xdpsim.maps.types import BPF_F_NUMA_NODE, BPF_F_RDONLY, BPF_F_WRONLY, MAP_TYPES
@@ -57,8 +57,8 @@ CGROUP_ARRAY = declare(
         lookup_error=ENOTSUPP,
         update=refuse_update,
         user_update=prog_array_update,
-        update_error=prog_array_update_error,
-        delete=prog_array_delete,
+        update_error=slot_update_error,
+        delete=slot_delete,
         next_key=array_next_key,
         encode_value=_encode_cgroup,
         decode_value=_decode_cgroup,

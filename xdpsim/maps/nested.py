@@ -24,10 +24,10 @@ from xdpsim.maps.hash import (
     hash_update,
 )
 from xdpsim.maps.hash_nodes import NODE_KEY, build_nodes
-from xdpsim.maps.header import EBADF, EINVAL, ENOTSUPP, MAP, NEG_E2BIG, NEG_EINVAL, NEG_ENOENT
+from xdpsim.maps.header import EBADF, EINVAL, ENOTSUPP, MAP
 from xdpsim.maps.kind import KINDS, MapKind, MapMemory, Problem, check_spec, declare, slot_bytes
 from xdpsim.maps.plain import refuse_delete, refuse_update
-from xdpsim.maps.references import encode_number, reference_lookup, reference_slot
+from xdpsim.maps.references import encode_number, reference_lookup, reference_slot, slot_delete, slot_update_error
 from xdpsim.maps.spec import MapSpec
 from xdpsim.maps.special import special_fields
 from xdpsim.maps.types import (
@@ -58,29 +58,9 @@ def inner_array_lookup(rs: int, map_: int, key: int) -> int:
 
 
 @native
-def inner_array_update_error(rs: int, map_: int, key: int, value: int, flags: int) -> int:
-    """What is wrong with an update before its value is looked at."""
-    if flags:
-        return NEG_EINVAL
-    return 0 if reference_slot(map_, key) else NEG_E2BIG
-
-
-@native
 def inner_array_update(rs: int, map_: int, key: int, value: int, flags: int) -> int:
     """Set a slot to the header whose address `value` holds."""
     store64(reference_slot(map_, key), load64(value))
-    return 0
-
-
-@native
-def inner_array_delete(rs: int, map_: int, key: int) -> int:
-    """Empty a slot; -ENOENT when it is empty."""
-    slot = reference_slot(map_, key)
-    if slot == 0:
-        return NEG_E2BIG
-    if load64(slot) == 0:
-        return NEG_ENOENT
-    store64(slot, 0)
     return 0
 
 
@@ -213,9 +193,9 @@ ARRAY_OF_MAPS = declare(
         user_lookup=reference_lookup,
         update=refuse_update,
         user_update=inner_array_update,
-        update_error=inner_array_update_error,
+        update_error=slot_update_error,
         delete=refuse_delete,
-        user_delete=inner_array_delete,
+        user_delete=slot_delete,
         next_key=array_next_key,
         encode_value=_encode,
         decode_value=_decode,

@@ -8,10 +8,10 @@ up. A slot is that number plus one, 0 without an event. What becomes of a sample
 from __future__ import annotations
 
 from xdpsim.maps.array import array_next_key, array_problem
-from xdpsim.maps.header import EINVAL, MAP, NEG_E2BIG, NEG_EBADF, NEG_EINVAL, NEG_ENOENT
+from xdpsim.maps.header import EINVAL, MAP, NEG_E2BIG, NEG_EBADF
 from xdpsim.maps.kind import MapKind, MapMemory, Problem, declare
 from xdpsim.maps.plain import no_lookup, refuse_lookup, refuse_update
-from xdpsim.maps.references import reference_slot
+from xdpsim.maps.references import reference_slot, slot_delete, slot_update_error
 from xdpsim.maps.spec import MapSpec
 from xdpsim.maps.types import BPF_F_NUMA_NODE, BPF_F_PRESERVE_ELEMS, BPF_F_RDONLY, BPF_F_WRONLY, MAP_TYPES
 from xdpsim.memory.native import native
@@ -29,34 +29,14 @@ def perf_event_cpu(map_: int, index: int) -> int:
 
 
 @native
-def perf_update_error(rs: int, map_: int, key: int, value: int, flags: int) -> int:
-    """What is wrong with an update before its value is looked at."""
-    if flags:
-        return NEG_EINVAL
-    return 0 if reference_slot(map_, key) else NEG_E2BIG
-
-
-@native
 def perf_user_update(rs: int, map_: int, key: int, value: int, flags: int) -> int:
     """Set a slot to the event of a CPU; -EBADF where there is no such CPU."""
-    error = perf_update_error(rs, map_, key, value, flags)
+    error = slot_update_error(rs, map_, key, value, flags)
     if error:
         return error
     if load32(value) >= load32(map_ + _CPUS):
         return NEG_EBADF
     store64(reference_slot(map_, key), load32(value) + 1)
-    return 0
-
-
-@native
-def perf_delete(rs: int, map_: int, key: int) -> int:
-    """Empty a slot; -ENOENT when it is empty."""
-    slot = reference_slot(map_, key)
-    if slot == 0:
-        return NEG_E2BIG
-    if load64(slot) == 0:
-        return NEG_ENOENT
-    store64(slot, 0)
     return 0
 
 
@@ -86,8 +66,8 @@ PERF_EVENT_ARRAY = declare(
         user_lookup=refuse_lookup,
         update=refuse_update,
         user_update=perf_user_update,
-        update_error=perf_update_error,
-        delete=perf_delete,
+        update_error=slot_update_error,
+        delete=slot_delete,
         next_key=array_next_key,
         length=lambda header: 0,
     )

@@ -55,7 +55,7 @@ def reference_lookup(rs: int, map_: int, key: int) -> int:
 
 
 @native
-def prog_array_update_error(rs: int, map_: int, key: int, value: int, flags: int) -> int:
+def slot_update_error(rs: int, map_: int, key: int, value: int, flags: int) -> int:
     """What is wrong with an update before its value is looked at."""
     if flags:
         return NEG_EINVAL
@@ -65,7 +65,7 @@ def prog_array_update_error(rs: int, map_: int, key: int, value: int, flags: int
 @native
 def prog_array_update(rs: int, map_: int, key: int, value: int, flags: int) -> int:
     """Set a slot to a program's number; -EBADF for 0."""
-    error = prog_array_update_error(rs, map_, key, value, flags)
+    error = slot_update_error(rs, map_, key, value, flags)
     if error:
         return error
     if load32(value) == 0:
@@ -75,7 +75,7 @@ def prog_array_update(rs: int, map_: int, key: int, value: int, flags: int) -> i
 
 
 @native
-def prog_array_delete(rs: int, map_: int, key: int) -> int:
+def slot_delete(rs: int, map_: int, key: int) -> int:
     """Empty a slot; -ENOENT when it is empty."""
     slot = reference_slot(map_, key)
     if slot == 0:
@@ -213,8 +213,8 @@ PROG_ARRAY = declare(
         lookup=no_lookup,
         user_lookup=reference_lookup,
         update=prog_array_update,
-        update_error=prog_array_update_error,
-        delete=prog_array_delete,
+        update_error=slot_update_error,
+        delete=slot_delete,
         next_key=array_next_key,
         encode_value=_encode_program,
         decode_value=_decode_program,
