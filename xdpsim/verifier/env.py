@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from xdpsim.verifier.state import State
+from xdpsim.verifier.regtypes import SCALAR_VALUE
+from xdpsim.verifier.scalar import UNKNOWN, ZERO
+from xdpsim.verifier.state import Reg, State
 
 if TYPE_CHECKING:
     from xdpsim.btf.types import Btf
@@ -129,8 +131,14 @@ class Env:
         self.subprogs: list[Subprog] = []
         self.cur = State()
         self.insn_idx = self.prev_insn_idx = 0
-        self.worklist: list[Any] = []
-        self.explored: dict[int, list[Any]] = {}
+        self.worklist: list[tuple[State, int, int, int]] = []
+        """States that wait: the state, its insn, the insn before, the length of the log then; the last is next."""
+        self.explored: dict[int, list[State]] = {}
+        """Kept states by hash bucket as Linux has them, the oldest first."""
+        self.explored_size = self.free_list_size = self.num_backedges = 0
+        self.scc_visits: dict[tuple[tuple[int, ...], int], Any] = {}
+        self.has_scc = False
+        self.pass_cnt = 0
         self.id_gen = 0
         self.insn_processed = self.total_states = self.peak_states = self.max_states_per_insn = 0
         self.prev_insn_processed = self.prev_jmps_processed = self.jmps_processed = 0
@@ -140,8 +148,16 @@ class Env:
         self.seen_exception = False
         self.seen_direct_write = False
         self.exception_callback_subprog = 0
-        self.cur_hist_ent: Any = None
-        """The jump history entry of the current insn, when it has one."""
+        self.has_hist_entry = False
+        """Whether the last entry of the current state's jump history is of the insn being looked at."""
+        self.scratched_regs = self.scratched_slots = 0
+        """What the log prints next: a bit for each register and stack slot touched."""
+        self.unknown = Reg(SCALAR_VALUE, UNKNOWN, 0, 0, 0, not self.bpf_capable)
+        """A number that may be anything; without CAP_BPF every number is precise."""
+        self.zero = Reg(SCALAR_VALUE, ZERO, 0, 0, 0, not self.bpf_capable)
+        self.explore_alu_limits = False
+        self.prev_linfo: Any = None
+        self.stack_live: Any = None
 
     @property
     def regs(self) -> list[Any]:

@@ -163,11 +163,14 @@ class State:
         "equal_state",
         "first_insn_idx",
         "frames",
+        "hits",
+        "in_free_list",
         "in_sleepable",
         "insn_idx",
         "jmp_history",
         "last_insn_idx",
         "may_goto_depth",
+        "misses",
         "parent",
         "refs",
         "speculative",
@@ -181,8 +184,35 @@ class State:
         self.insn_idx = self.first_insn_idx = self.last_insn_idx = 0
         self.refs: list[Ref] = []
         self.active_locks = self.active_preempt_locks = self.active_irq_id = 0
-        self.active_lock_id, self.active_lock_ptr = 0, None
+        self.active_lock_id = 0
+        self.active_lock_ptr: Any = None
         self.active_rcu_lock = self.in_sleepable = self.speculative = self.cleaned = False
         self.jmp_history: list[Any] = []
         self.dfs_depth = self.callback_unroll_depth = self.may_goto_depth = 0
         self.equal_state: State | None = None
+        # Of a state that is kept for pruning: how often it was equal or not, and whether it was given up.
+        self.hits = self.misses = 0
+        self.in_free_list = False
+
+    def copy(self) -> State:
+        """The same state, free to be changed; what belongs to a kept state's record starts anew."""
+        made = State.__new__(State)
+        made.frames = [frame.copy() for frame in self.frames]
+        made.curframe, made.parent, made.branches = self.curframe, self.parent, self.branches
+        made.insn_idx = 0
+        made.first_insn_idx, made.last_insn_idx = self.first_insn_idx, self.last_insn_idx
+        made.refs = self.refs.copy()
+        made.active_locks, made.active_preempt_locks = self.active_locks, self.active_preempt_locks
+        made.active_irq_id, made.active_lock_id = self.active_irq_id, self.active_lock_id
+        made.active_lock_ptr, made.active_rcu_lock = self.active_lock_ptr, self.active_rcu_lock
+        made.in_sleepable, made.speculative, made.cleaned = self.in_sleepable, self.speculative, self.cleaned
+        made.jmp_history = self.jmp_history.copy()
+        made.dfs_depth, made.callback_unroll_depth = self.dfs_depth, self.callback_unroll_depth
+        made.may_goto_depth, made.equal_state = self.may_goto_depth, self.equal_state
+        made.hits = made.misses = 0
+        made.in_free_list = False
+        return made
+
+    def insn_of_frame(self, frameno: int) -> int:
+        """Where frame `frameno` stands: the insn of the state, or the call that it waits for."""
+        return self.insn_idx if frameno == self.curframe else self.frames[frameno + 1].callsite
