@@ -40,6 +40,7 @@ class Aux:
         "calls_callback",
         "ctx_field",
         "fastcall_pattern",
+        "fastcall_spills",
         "force_checkpoint",
         "is_iter_next",
         "jmp_point",
@@ -62,7 +63,7 @@ class Aux:
         self.seen = 0
         self.alu_state = self.alu_limit = 0
         self.nospec = self.nospec_result = False
-        self.fastcall_pattern = 0
+        self.fastcall_pattern = self.fastcall_spills = 0
         self.access_type: int | None = None
         """Base type of the pointer that a load or store goes through, the same on every path."""
         self.ctx_field: Any = None
@@ -156,6 +157,7 @@ class Env:
         """A number that may be anything; without CAP_BPF every number is precise."""
         self.zero = Reg(SCALAR_VALUE, ZERO, 0, 0, 0, not self.bpf_capable)
         self.explore_alu_limits = False
+        self.returned_from_call = False
         self.prev_linfo: Any = None
         self.stack_live: Any = None
 
@@ -178,4 +180,8 @@ class Env:
         """Refuse the program: `text` in Linux's words, without the newline at its end, is the last of the log."""
         if self.log_level:
             self.log.append(text + "\n")
+        raise Refusal(errno, text)
+
+    def refuse(self, errno: int, text: str) -> NoReturn:
+        """Refuse the program where the log has the message already."""
         raise Refusal(errno, text)
