@@ -99,6 +99,12 @@ class Subprog:
     fastcall_stack_off: int = 0
     keep_fastcall_stack: bool = False
     unreliable: bool = False
+    linkage: int = 0
+    """BTF linkage of the function: 0 static, 1 global, 2 extern. Static where there is no func_info."""
+    postorder: tuple[int, ...] = ()
+    """Its reachable slots, each behind what may follow it as far as loops allow (insn_postorder)."""
+    private_stack: bool | None = None
+    """Whether its frame lies outside the kernel stack; None before stack_depth.py has decided."""
 
 
 class Env:
@@ -140,6 +146,18 @@ class Env:
         self.seen_exception = False
         self.seen_direct_write = False
         self.exception_callback_subprog = 0
+        self.successors: tuple[tuple[int, ...], ...] = ()
+        """By slot, where control may go next inside the function: the slot behind, then the target of the jump."""
+        self.stack_live: Any = None
+        """The StackLiveness of stack_live.py."""
+        self.scratched_regs = self.scratched_slots = 0
+        """Bit per register, per spi of the running frame: touched since the state was printed last."""
+        self.prev_line: Any = None
+        """The line_info row that the log told last."""
+        self.log_end = -1
+        """len(log) after the insn printed last, -1 before the first."""
+        self.insn_width = 0
+        """Characters of the insn printed last, its newline included."""
         self.cur_hist_ent: Any = None
         """The jump history entry of the current insn, when it has one."""
 
