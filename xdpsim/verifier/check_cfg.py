@@ -10,7 +10,7 @@ import errno
 
 from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import Family
-from xdpsim.verifier import callinfo
+from xdpsim.verifier import callinfo, fastcall
 from xdpsim.verifier.env import Env
 from xdpsim.verifier.log import print_linfo
 from xdpsim.verifier.subprogs import callee_slot, containing, is_func_address
@@ -181,3 +181,8 @@ def _number_postorder(env: Env) -> None:
                     seen[target] = 1
             done[top] = 1
         subprog.postorder = tuple(order)
+
+
+def mark_fastcall(env: Env) -> None:
+    """Mark spills and fills that only protect registers from calls which do not touch them."""
+    fastcall.mark(env)

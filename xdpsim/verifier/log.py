@@ -199,6 +199,11 @@ def _iter_text(reg: Reg) -> str:
     return f"{name}(ref_id={reg.ref},state={state},depth={depth})"
 
 
+def slots_text(mask: int) -> str:
+    """Frame offsets of the slots in a set: `-8,-16`."""
+    return ",".join(str(-8 * (spi + 1)) for spi in range(64) if mask >> spi & 1)
+
+
 def print_state(env: Env, state: State, frameno: int, print_all: bool = False) -> None:
     """Log the line of one frame (print_verifier_state)."""
     if env.log_level:
