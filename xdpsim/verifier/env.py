@@ -102,6 +102,12 @@ class Subprog:
     fastcall_stack_off: int = 0
     keep_fastcall_stack: bool = False
     unreliable: bool = False
+    linkage: int = 0
+    """BTF linkage of the function: 0 static, 1 global, 2 extern. Static where there is no func_info."""
+    postorder: tuple[int, ...] = ()
+    """Its reachable slots, each behind what may follow it as far as loops allow (insn_postorder)."""
+    private_stack: bool | None = None
+    """Whether its frame lies outside the kernel stack; None before stack_depth.py has decided."""
 
 
 class Env:
@@ -151,15 +157,23 @@ class Env:
         self.exception_callback_subprog = 0
         self.has_hist_entry = False
         """Whether the last entry of the current state's jump history is of the insn being looked at."""
-        self.scratched_regs = self.scratched_slots = 0
-        """What the log prints next: a bit for each register and stack slot touched."""
         self.unknown = Reg(SCALAR_VALUE, UNKNOWN, 0, 0, 0, not self.bpf_capable)
         """A number that may be anything; without CAP_BPF every number is precise."""
         self.zero = Reg(SCALAR_VALUE, ZERO, 0, 0, 0, not self.bpf_capable)
         self.explore_alu_limits = False
         self.returned_from_call = False
-        self.prev_linfo: Any = None
+        self.successors: tuple[tuple[int, ...], ...] = ()
+        """By slot, where control may go next inside the function: the slot behind, then the target of the jump."""
         self.stack_live: Any = None
+        """The StackLiveness of stack_live.py."""
+        self.scratched_regs = self.scratched_slots = 0
+        """Bit per register, per spi of the running frame: touched since the state was printed last."""
+        self.prev_line: Any = None
+        """The line_info row that the log told last."""
+        self.log_end = -1
+        """len(log) after the insn printed last, -1 before the first."""
+        self.insn_width = 0
+        """Characters of the insn printed last, its newline included."""
 
     @property
     def regs(self) -> list[Any]:
