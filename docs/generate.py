@@ -79,8 +79,8 @@ def kfuncs_page() -> str:
     """Every kernel function that has a row."""
     rows = []
     for name, row in sorted(KFUNCS.items()):
-        arguments = ", ".join(kind.value for kind in row.args)
-        rows.append((f"`{name}`", KFUNC_SINCE.get(name, ""), arguments, row.returns.value))
+        arguments = ", ".join(kind.words.replace("|", "\\|") for kind in row.args)
+        rows.append((f"`{name}`", KFUNC_SINCE.get(name, ""), arguments, row.returns.value.replace("|", "\\|")))
     intro = "Kernel functions that programs may call by name (`__ksym`); those listed run in the interpreter.\n\n"
     return "# Kernel functions\n\n" + NOTE + intro + table(("function", "since Linux", "arguments", "returns"), rows)
 

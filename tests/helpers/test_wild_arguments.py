@@ -12,7 +12,8 @@ import pytest
 
 from tests.support.csuite import suite_object
 from xdpsim.btf.types import Btf, Kind, Struct
-from xdpsim.helpers.rows import HELPERS, KFUNCS, Arg, Control, Helper, helper_for
+from xdpsim.helpers.kinds import Arg
+from xdpsim.helpers.rows import HELPERS, KFUNCS, Control, Helper, helper_for
 from xdpsim.isa.asm import assemble
 from xdpsim.loader.model import Object, ProgramSpec, Subprogram
 from xdpsim.maps.spec import MapSpec
@@ -87,13 +88,13 @@ def fitting(rng: random.Random, register: int, kind: Arg, maps: int) -> list[str
         return [f"r{register} = func[callback]"]
     if kind in (Arg.TIMER, Arg.SPIN_LOCK, Arg.KPTR_XCHG_DEST):
         return [f"r{register} = r8", f"r{register} += {rng.choice((0, 8, 8, 16))}"]
-    if kind in (Arg.BTF_ID, Arg.BTF_ID_OR_NULL, Arg.RINGBUF_MEM, Arg.PERCPU_BTF_ID):
+    if kind is Arg.RINGBUF_MEM or kind.base in ("ARG_PTR_TO_BTF_ID", "ARG_PTR_TO_PERCPU_BTF_ID"):
         if register == 1 and rng.random() < 0.5:
             return ["r1 = r8", f"r1 += {rng.choice((0, 8))}"]
         return [f"r{register} = r9", f"r{register} += {rng.choice((0, 0, 8, 32))}"]
     if kind in (Arg.SIZE, Arg.SIZE_OR_ZERO, Arg.ALLOC_SIZE_OR_ZERO):
         return [f"r{register} = {rng.choice((0, 1, 4, 8, 16, 24, 64))}"]
-    if kind in (Arg.DYNPTR, Arg.UNINIT_DYNPTR):
+    if kind.base == "ARG_PTR_TO_DYNPTR":
         return [f"r{register} = r10", f"r{register} += {rng.choice((-16, -32, -32, -64))}"]
     if kind is Arg.ANYTHING:
         return [f"r{register} = {rng.choice((0, 0, 0, 1, 2, 4, 7, 10, 30))}"]

@@ -26,7 +26,8 @@ from tests.support.fuzz_things import (
     types,
 )
 from xdpsim.helpers import all as all_helpers
-from xdpsim.helpers.rows import HELPERS, KFUNCS, Arg, Helper, helper_for
+from xdpsim.helpers.kinds import Arg
+from xdpsim.helpers.rows import HELPERS, KFUNCS, Helper, helper_for
 from xdpsim.isa.decode import SLOT
 
 assert all_helpers.MODULES, "their import is what fills the tables"
@@ -230,7 +231,7 @@ class Maker:
         if kind is Arg.CONST_MAP_PTR:
             fits = [n for word, maps in FITTING_MAPS.items() if word in name for n in maps]
             return imm64(reg, rng.choice(fits) if fits and rng.random() < 0.9 else rng.randrange(len(MAPS)), 1)
-        if kind in (Arg.DYNPTR, Arg.UNINIT_DYNPTR) and rng.random() < 0.9:
+        if kind.base == "ARG_PTR_TO_DYNPTR" and rng.random() < 0.9:
             return address(reg, 10, rng.choice(DYNPTRS))
         if kind in (Arg.SIZE, Arg.SIZE_OR_ZERO, Arg.ALLOC_SIZE_OR_ZERO):
             return slot(0xB7, reg, imm=rng.choice((0, 1, 4, 8, 16, 16, 24, 24, 31, 40, 64)))
@@ -242,7 +243,7 @@ class Maker:
             return slot(0xBF, reg, 8)
         if kind is Arg.TIMER:
             return address(reg, 8, 8)
-        if kind in (Arg.BTF_ID, Arg.BTF_ID_OR_NULL, Arg.PERCPU_BTF_ID, Arg.RINGBUF_MEM, Arg.SOCK_COMMON):
+        if kind in (Arg.PERCPU_BTF_ID, Arg.RINGBUF_MEM, Arg.SOCK_COMMON) or kind.base == "ARG_PTR_TO_BTF_ID":
             return address(reg, 9, rng.choice((0, 0, 0, 0, 24, 8)))
         if kind in (Arg.MAP_KEY, Arg.CONST_STR) and rng.random() < 0.7:
             return address(reg, 10, -8 * rng.randrange(1, 8))

@@ -11,7 +11,8 @@ from xdpsim.engines.contexts import NATIVE_CONTEXTS
 from xdpsim.engines.interpreter.cpu import Cpu
 from xdpsim.engines.protocol import LoadedProgram
 from xdpsim.engines.resolve import function_of
-from xdpsim.helpers.rows import Arg, Helper, Ret
+from xdpsim.helpers.kinds import Arg, Ret
+from xdpsim.helpers.rows import Helper
 from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import ATOMIC, Family
 from xdpsim.maps.map import Map

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from xdpsim.engines.protocol import LoadedProgram
+from xdpsim.helpers.kinds import Arg
 from xdpsim.helpers.machine import Machine
-from xdpsim.helpers.rows import KFUNCS, Arg, Helper, helper_for
+from xdpsim.helpers.rows import KFUNCS, Helper, helper_for
 from xdpsim.isa.disasm import disasm
 from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import Family
@@ -119,7 +120,7 @@ def _problem(kind: FaultKind, view: View, insn: Insn | None, machine: Machine, p
     if kind is FaultKind.ARGUMENT and insn is not None:
         row = _callee(insn, program)
         name = row.name if row else f"helper {insn.imm}"
-        kind_name = row.args[view.size - 1].value if row else "an argument"
+        kind_name = row.args[view.size - 1].words if row else "an argument"
         if row and row.args[view.size - 1] is Arg.SIZE:
             where = str(view.accessed)
         return f"argument {view.size} of {name} is {where}: expected {kind_name}"

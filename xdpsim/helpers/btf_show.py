@@ -13,7 +13,7 @@ from xdpsim.errors import InputError
 from xdpsim.helpers.machine import Machine
 from xdpsim.helpers.printf import pointer_text
 from xdpsim.helpers.probe import kernel_error
-from xdpsim.helpers.rows import Arg, Ret, helper
+from xdpsim.helpers.rows import helper
 
 _ENOENT, _EINVAL = 2, 22
 COMPACT, NO_NAMES, RAW_POINTERS, ZEROES = 1, 2, 4, 8
@@ -27,7 +27,7 @@ _SIZED = (Kind.INT, Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64, Kind.FLOAT)
 """btf_type_has_size: other elements of an array count as 0 bytes, so that the first is shown again and again."""
 
 
-@helper(149, args=(Arg.UNINIT_MEM, Arg.SIZE, Arg.MEM, Arg.SIZE, Arg.ANYTHING), returns=Ret.INTEGER)
+@helper(149)
 def bpf_snprintf_btf(machine: Machine, out: int, size: int, what: int, what_size: int, flags: int) -> int:
     """Show the value that a btf_ptr names, cut to `size` bytes with a NUL; the length of the whole, or an errno."""
     if flags & ~_ALL_FLAGS or what_size != _BTF_PTR_BYTES:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from xdpsim.bits import M32
 from xdpsim.helpers.leases import Rooms
 from xdpsim.helpers.machine import Machine
-from xdpsim.helpers.rows import Arg, BadArgument, Ret, helper
+from xdpsim.helpers.rows import BadArgument, helper
 from xdpsim.maps.map import Map
 
 _EINVAL, _E2BIG = 22, 7
@@ -19,7 +19,7 @@ WALKED_TYPES = frozenset({"ARRAY", "PERCPU_ARRAY", "HASH", "PERCPU_HASH", "LRU_H
 """Types whose elements bpf_for_each_map_elem visits; Linux does not load a program that asks it of another."""
 
 
-@helper(181, args=(Arg.ANYTHING, Arg.FUNC, Arg.STACK_OR_NULL, Arg.ANYTHING), returns=Ret.INTEGER)
+@helper(181)
 def bpf_loop(machine: Machine, count: int, callback: int, context: int, flags: int) -> int:
     """Call callback(index, context) `count` times or until it returns 1; how often it was called.
 
@@ -36,7 +36,7 @@ def bpf_loop(machine: Machine, count: int, callback: int, context: int, flags: i
     return count
 
 
-@helper(164, args=(Arg.CONST_MAP_PTR, Arg.FUNC, Arg.STACK_OR_NULL, Arg.ANYTHING), returns=Ret.INTEGER)
+@helper(164)
 def bpf_for_each_map_elem(machine: Machine, map_: int, callback: int, context: int, flags: int) -> int:
     """Call callback(map, key, value, context) for each element or until it returns 1; how often it was called.
 

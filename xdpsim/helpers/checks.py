@@ -6,7 +6,8 @@ process.
 
 from __future__ import annotations
 
-from xdpsim.helpers.rows import Arg, Helper
+from xdpsim.helpers.kinds import Arg
+from xdpsim.helpers.rows import Helper
 from xdpsim.maps.header import MAP
 from xdpsim.maps.ringbuf import ringbuf_is_sample
 from xdpsim.maps.types import MAP_TYPES
@@ -24,7 +25,9 @@ _CODES = {
     Arg.MAP_VALUE: _VALUE,
     Arg.MAP_VALUE_OR_NULL: _VALUE_OR_NULL,
     Arg.MEM: _READ,
-    Arg.MEM_OR_NULL: _READ_OR_NULL,
+    Arg.MEM_RDONLY: _READ,
+    Arg.MEM_RDONLY_OR_NULL: _READ_OR_NULL,
+    Arg.MEM_WRITE_OR_NULL: _WRITE,
     Arg.UNINIT_MEM: _WRITE,
     Arg.MEM_WRITE: _WRITE,
     Arg.UNINIT_MEM_OR_NULL: _WRITE,
@@ -47,7 +50,10 @@ _CODES |= {
     Arg.SPIN_LOCK: _FIXED + 4,
     Arg.TIMER: _FIXED + 16,
     Arg.DYNPTR: _FIXED + 16,
+    Arg.DYNPTR_RDONLY: _FIXED + 16,
+    Arg.DYNPTR_RINGBUF_RELEASE: _FIXED + 16,
     Arg.UNINIT_DYNPTR: _FIXED + 16,
+    Arg.UNINIT_DYNPTR_RINGBUF: _FIXED + 16,
     Arg.KPTR_XCHG_DEST: _FIXED + 8,
 }
 _CONTEXT = RUN_STATE.offset("context")

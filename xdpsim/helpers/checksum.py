@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xdpsim.helpers.rows import Arg, Ret, native_helper
+from xdpsim.helpers.rows import native_helper
 from xdpsim.memory.native import native
 from xdpsim.memory.raw import load8, load32
 
@@ -39,9 +39,7 @@ def csum_fold(total: int) -> int:
     return (total & 0xFFFF) + (total >> 16)
 
 
-@native_helper(
-    28, args=(Arg.MEM_OR_NULL, Arg.SIZE_OR_ZERO, Arg.MEM_OR_NULL, Arg.SIZE_OR_ZERO, Arg.ANYTHING), returns=Ret.INTEGER
-)
+@native_helper(28)
 def bpf_csum_diff(rs: int, before: int, before_size: int, after: int, after_size: int, seed: int) -> int:
     """The sum, in 16 bits, that takes `before` out of `seed` and puts `after` in. Linux 6.18 takes odd sizes too."""
     total = seed & _LOW32

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from xdpsim.bits import M32
 from xdpsim.helpers.machine import Machine
-from xdpsim.helpers.rows import Arg, BadArgument, Ret, helper
+from xdpsim.helpers.rows import BadArgument, helper
 from xdpsim.helpers.xdp_pieces import load_packet, packet_bytes, store_packet
 
 _EINVAL, _E2BIG = 22, 7
@@ -103,7 +103,7 @@ def packet_dynptr(machine: Machine) -> Dynptr:
     return Dynptr(machine.run_state.context, XDP, packet_bytes(machine), 0)
 
 
-@helper(197, args=(Arg.MEM, Arg.SIZE_OR_ZERO, Arg.ANYTHING, Arg.UNINIT_DYNPTR), returns=Ret.INTEGER)
+@helper(197)
 def bpf_dynptr_from_mem(machine: Machine, data: int, size: int, flags: int, dynptr: int) -> int:
     """A dynptr over memory of a map's value: -E2BIG from 16 MiB on, -EINVAL unless `flags` is 0; then it is null."""
     size &= M32
@@ -112,7 +112,7 @@ def bpf_dynptr_from_mem(machine: Machine, data: int, size: int, flags: int, dynp
     return -error
 
 
-@helper(201, args=(Arg.UNINIT_MEM, Arg.SIZE_OR_ZERO, Arg.DYNPTR, Arg.ANYTHING, Arg.ANYTHING), returns=Ret.INTEGER)
+@helper(201)
 def bpf_dynptr_read(machine: Machine, dst: int, length: int, src: int, offset: int, flags: int) -> int:
     """Copy out of a dynptr; -EINVAL from a null one or with flags, -E2BIG past its end."""
     source = read_dynptr(machine, src, 3)
@@ -126,7 +126,7 @@ def bpf_dynptr_read(machine: Machine, dst: int, length: int, src: int, offset: i
     return 0
 
 
-@helper(202, args=(Arg.DYNPTR, Arg.ANYTHING, Arg.MEM, Arg.SIZE_OR_ZERO, Arg.ANYTHING), returns=Ret.INTEGER)
+@helper(202)
 def bpf_dynptr_write(machine: Machine, dst: int, offset: int, src: int, length: int, flags: int) -> int:
     """Copy into a dynptr; -EINVAL into a null or read-only one or with flags, -E2BIG past its end."""
     target, offset, length = read_dynptr(machine, dst, 1), offset & M32, length & M32
@@ -139,7 +139,7 @@ def bpf_dynptr_write(machine: Machine, dst: int, offset: int, src: int, length: 
     return write_bytes(machine, target, offset, machine.space.read(src, length), 1)
 
 
-@helper(203, args=(Arg.DYNPTR, Arg.ANYTHING, Arg.ALLOC_SIZE_OR_ZERO), returns=Ret.DYNPTR_MEM_OR_NULL)
+@helper(203)
 def bpf_dynptr_data(machine: Machine, dynptr: int, offset: int, length: int) -> int:
     """The address behind part of a dynptr over memory; 0 over a packet, past its end, and when it is read-only."""
     found, offset, length = read_dynptr(machine, dynptr, 1), offset & M32, length & M32

@@ -9,7 +9,7 @@ from __future__ import annotations
 from xdpsim.bits import M32, M64, signed
 from xdpsim.helpers.dynptr import MAX_BYTES, NULL, RINGBUF, Dynptr, read_dynptr, write_dynptr
 from xdpsim.helpers.machine import Machine
-from xdpsim.helpers.rows import Arg, BadArgument, Ret, helper, native_helper
+from xdpsim.helpers.rows import BadArgument, helper, native_helper
 from xdpsim.helpers.xdp_pieces import packet_bytes, packet_head
 from xdpsim.maps.header import MAP, NEG_EINVAL
 from xdpsim.maps.map import Map
@@ -38,25 +38,25 @@ _VALUE_BYTES = 24
 """sizeof(struct bpf_perf_event_value)."""
 
 
-@native_helper(87, args=(Arg.CONST_MAP_PTR, Arg.MAP_VALUE, Arg.ANYTHING), returns=Ret.INTEGER)
+@native_helper(87)
 def bpf_map_push_elem(rs: int, map_: int, value: int, flags: int) -> int:
     """Add an element to a queue, a stack or a filter; 0 or a negative errno of the map type."""
     return call4(load64(map_ + _PUSH), rs, map_, value, flags)
 
 
-@native_helper(88, args=(Arg.CONST_MAP_PTR, Arg.UNINIT_MAP_VALUE), returns=Ret.INTEGER)
+@native_helper(88)
 def bpf_map_pop_elem(rs: int, map_: int, value: int) -> int:
     """Take the next element of a queue or stack; 0 or a negative errno of the map type."""
     return call3(load64(map_ + _POP), rs, map_, value)
 
 
-@native_helper(89, args=(Arg.CONST_MAP_PTR, Arg.UNINIT_MAP_VALUE), returns=Ret.INTEGER)
+@native_helper(89)
 def bpf_map_peek_elem(rs: int, map_: int, value: int) -> int:
     """Copy the next element of a queue or stack, or ask a filter for `value`; 0 or a negative errno."""
     return call3(load64(map_ + _PEEK), rs, map_, value)
 
 
-@native_helper(130, args=(Arg.CONST_MAP_PTR, Arg.MEM, Arg.SIZE_OR_ZERO, Arg.ANYTHING), returns=Ret.INTEGER)
+@native_helper(130)
 def bpf_ringbuf_output(rs: int, map_: int, data: int, size: int, flags: int) -> int:
     """Put a record into the ring: -EINVAL for other flags than the wakeups, -EAGAIN when it does not fit."""
     if flags & ~_WAKEUPS or load32(map_ + _TYPE) != _RINGBUF:
@@ -69,33 +69,33 @@ def bpf_ringbuf_output(rs: int, map_: int, data: int, size: int, flags: int) -> 
     return 0
 
 
-@native_helper(131, args=(Arg.CONST_MAP_PTR, Arg.ALLOC_SIZE_OR_ZERO, Arg.ANYTHING), returns=Ret.RINGBUF_MEM_OR_NULL)
+@native_helper(131)
 def bpf_ringbuf_reserve(rs: int, map_: int, size: int, flags: int) -> int:
     """Room for a record of `size` bytes; 0 when it does not fit, and unless `flags` is 0."""
     return ringbuf_reserve(rs, map_, size, flags) if load32(map_ + _TYPE) == _RINGBUF else 0
 
 
-@native_helper(132, args=(Arg.RINGBUF_MEM, Arg.ANYTHING), returns=Ret.VOID)
+@native_helper(132)
 def bpf_ringbuf_submit(rs: int, sample: int, flags: int) -> int:
     """Give a reserved record to user space."""
     ringbuf_commit(rs, sample, flags, 0)
     return 0
 
 
-@native_helper(133, args=(Arg.RINGBUF_MEM, Arg.ANYTHING), returns=Ret.VOID)
+@native_helper(133)
 def bpf_ringbuf_discard(rs: int, sample: int, flags: int) -> int:
     """Let a reserved record go unseen."""
     ringbuf_commit(rs, sample, flags, 1)
     return 0
 
 
-@native_helper(134, args=(Arg.CONST_MAP_PTR, Arg.ANYTHING), returns=Ret.INTEGER)
+@native_helper(134)
 def bpf_ringbuf_query(rs: int, map_: int, flags: int) -> int:
     """Bytes that wait (0), the ring's size (1), the consumer's and the producer's position (2, 3); 0 for others."""
     return ringbuf_query(map_, flags) if load32(map_ + _TYPE) == _RINGBUF else 0
 
 
-@helper(198, args=(Arg.CONST_MAP_PTR, Arg.ANYTHING, Arg.ANYTHING, Arg.UNINIT_DYNPTR), returns=Ret.INTEGER)
+@helper(198)
 def bpf_ringbuf_reserve_dynptr(machine: Machine, map_: int, size: int, flags: int, dynptr: int) -> int:
     """A dynptr over room for a record; when there is none it is null: -EINVAL, -E2BIG from 16 MiB on."""
     _of_type(machine, map_, "RINGBUF", 1)
@@ -117,13 +117,13 @@ def _commit(machine: Machine, dynptr: int, flags: int, discard: int) -> int:
     return 0
 
 
-@helper(199, args=(Arg.DYNPTR, Arg.ANYTHING), returns=Ret.VOID)
+@helper(199)
 def bpf_ringbuf_submit_dynptr(machine: Machine, dynptr: int, flags: int) -> int:
     """Give a reserved record to user space."""
     return _commit(machine, dynptr, flags, 0)
 
 
-@helper(200, args=(Arg.DYNPTR, Arg.ANYTHING), returns=Ret.VOID)
+@helper(200)
 def bpf_ringbuf_discard_dynptr(machine: Machine, dynptr: int, flags: int) -> int:
     """Let a reserved record go unseen."""
     return _commit(machine, dynptr, flags, 1)
@@ -146,12 +146,7 @@ def _event_error(machine: Machine, map_: int, flags: int) -> int:
     return 0 if found == cpu + 1 else -_EOPNOTSUPP
 
 
-@helper(
-    25,
-    args=(Arg.CTX, Arg.CONST_MAP_PTR, Arg.ANYTHING, Arg.MEM, Arg.SIZE_OR_ZERO),
-    returns=Ret.INTEGER,
-    programs=("XDP",),
-)
+@helper(25, programs=("XDP",))
 def bpf_perf_event_output(machine: Machine, ctx: int, map_: int, flags: int, data: int, size: int) -> int:
     """Send a sample, with as many bytes of the packet behind it as bits 32 to 51 of `flags` say.
 
@@ -176,14 +171,14 @@ def _count_error(machine: Machine, map_: int, flags: int) -> int:
     return -_EINVAL if error == -_EOPNOTSUPP else error
 
 
-@helper(22, args=(Arg.CONST_MAP_PTR, Arg.ANYTHING), returns=Ret.INTEGER)
+@helper(22)
 def bpf_perf_event_read(machine: Machine, map_: int, flags: int) -> int:
     """The count of an event: samples' events count nothing. -EINVAL for another CPU's."""
     _of_type(machine, map_, "PERF_EVENT_ARRAY", 1)
     return -_EINVAL if flags & ~M32 else _count_error(machine, map_, flags)
 
 
-@helper(55, args=(Arg.CONST_MAP_PTR, Arg.ANYTHING, Arg.UNINIT_MEM, Arg.SIZE), returns=Ret.INTEGER)
+@helper(55)
 def bpf_perf_event_read_value(machine: Machine, map_: int, flags: int, value: int, size: int) -> int:
     """Count, time enabled and time running of an event, all 0 here; `value` is zeroed when there is an error."""
     _of_type(machine, map_, "PERF_EVENT_ARRAY", 1)

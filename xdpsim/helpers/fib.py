@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
 from xdpsim.helpers.machine import Machine
-from xdpsim.helpers.rows import Arg, BadArgument, Ret, helper
+from xdpsim.helpers.rows import BadArgument, helper
 from xdpsim.memory.layout import U8, U16, U32, Struct, View
 from xdpsim.tables.interfaces import AF_INET, AF_INET6, Interface
 from xdpsim.tables.routes import MAIN, Query, Route, RouteType
@@ -73,7 +73,7 @@ _LOOPBACK6 = bytes(15) + b"\1"
 _MAX_MTU4, _MAX_MTU6, _MIN_MTU6 = 0xFFFF, 0xFFFF + 40, 1280
 
 
-@helper(69, args=(Arg.CTX, Arg.MEM_WRITE, Arg.SIZE, Arg.ANYTHING), returns=Ret.INTEGER)
+@helper(69)
 def bpf_fib_lookup(machine: Machine, ctx: int, params: int, size: int, flags: int) -> int:
     """Look up a route and, unless told not to, the neighbour behind it; BPF_FIB_LKUP_RET_* or -errno."""
     flags &= 0xFFFF_FFFF

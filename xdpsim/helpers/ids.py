@@ -2,14 +2,17 @@
 
 A list from enum bpf_func_id in include/uapi/linux/bpf.h (GPL-2.0 WITH Linux-syscall-note) and of what the running
 kernel answered: `HELPERS_OF_TYPE` holds for each program type the helpers for which "call N" got past the verifier's
-look-up, `gpl_only` whether it then asks for a GPL-compatible licence. No kernel was asked for `since`: it is read from
-kernel history, and so is `gpl_only` of the ids in `GPL_READ`, which no such program can reach.
-What a helper takes, returns and does is said by helpers/rows.py and the modules beside it.
+look-up, with the default attach type where ATTACH_RULES says that it matters; `gpl_only` whether it then asks for a
+GPL-compatible licence. No kernel was asked for `since`: it is read from kernel history, and so is `gpl_only` of the ids
+in `GPL_READ`, which no such program can reach.
+What a helper takes and returns is said by protos.py, what it does by the bodies that rows.py collects.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from xdpsim.progtypes.attach import AttachType as At
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,3 +357,39 @@ _BY_TYPES: dict[str, str] = {
 HELPERS_OF_TYPE: dict[str, frozenset[int]] = {
     prog_type: _ids(text) for prog_types, text in _BY_TYPES.items() for prog_type in prog_types.split()
 }
+
+SLEEPING: frozenset[int] = _ids("148 191")
+"""copy_from_user and copy_from_user_task: offered to every type above, but only sleepable programs may call them."""
+_NO_RETVAL = frozenset(
+    {At.CGROUP_INET_INGRESS, At.CGROUP_INET_EGRESS, At.CGROUP_SOCK_OPS, At.CGROUP_UDP4_RECVMSG, At.CGROUP_UDP6_RECVMSG}
+    | {At.CGROUP_UNIX_RECVMSG, At.CGROUP_INET4_GETPEERNAME, At.CGROUP_INET6_GETPEERNAME, At.CGROUP_UNIX_GETPEERNAME}
+    | {At.CGROUP_INET4_GETSOCKNAME, At.CGROUP_INET6_GETSOCKNAME, At.CGROUP_UNIX_GETSOCKNAME}
+)
+_RETVAL = frozenset(At) - _NO_RETVAL
+_BY_ATTACH_TYPE: tuple[tuple[str, str, frozenset[At]], ...] = (
+    # program types, helpers, the attach types for which they are offered
+    ("CGROUP_SOCK_ADDR", "64", frozenset({At.CGROUP_INET4_CONNECT, At.CGROUP_INET6_CONNECT})),
+    ("CGROUP_SOCKOPT", "49 57", frozenset({At.CGROUP_SETSOCKOPT})),
+    ("SOCK_OPS CGROUP_DEVICE CGROUP_SYSCTL CGROUP_SOCK_ADDR", "186-187", _RETVAL),
+)
+ATTACH_RULES: dict[tuple[str, int], frozenset[At]] = {
+    (prog_type, number): attach_types
+    for prog_types, ids, attach_types in _BY_ATTACH_TYPE
+    for prog_type in prog_types.split()
+    for number in _ids(ids)
+}
+
+
+def may_call(helper_id: int, program_type: str, attach_type: int = 0) -> bool:
+    """Whether a program of the type, for the attach type, may call the helper; sleepable ones may call SLEEPING too."""
+    rule = ATTACH_RULES.get((program_type, helper_id))
+    if rule is not None:
+        return attach_type in rule
+    return helper_id in HELPERS_OF_TYPE.get(program_type, frozenset())
+
+
+def is_offered(helper_id: int, program_type: str, attach_type: int = 0) -> bool:
+    """Whether Linux has a prototype for such a program, which may still be refused for sleeping."""
+    if helper_id in SLEEPING:
+        return program_type in HELPERS_OF_TYPE
+    return may_call(helper_id, program_type, attach_type)

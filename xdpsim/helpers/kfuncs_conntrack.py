@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from xdpsim.bits import M32, signed
+from xdpsim.helpers.kinds import Arg, Ret
 from xdpsim.helpers.machine import Machine
-from xdpsim.helpers.rows import Arg, BadArgument, Ret, kfunc
+from xdpsim.helpers.rows import BadArgument, kfunc
 from xdpsim.helpers.world import HZ, bpf_jiffies64
 from xdpsim.memory.layout import U8, U16, U32, Struct, View
 from xdpsim.tables.conntrack import BOTH_DIRECTIONS, ORIGINAL, REPLY, Connection, Conntrack, Ips, Tuple, Zone

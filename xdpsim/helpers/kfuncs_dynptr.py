@@ -17,8 +17,9 @@ from xdpsim.helpers.dynptr import (
     write_bytes,
     write_dynptr,
 )
+from xdpsim.helpers.kinds import Arg, Ret
 from xdpsim.helpers.machine import Machine
-from xdpsim.helpers.rows import Arg, BadArgument, Ret, kfunc
+from xdpsim.helpers.rows import BadArgument, kfunc
 from xdpsim.helpers.xdp_pieces import load_packet, packet_pointer
 
 _EINVAL, _E2BIG, _ERANGE = 22, 7, 34

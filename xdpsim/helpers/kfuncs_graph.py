@@ -12,9 +12,10 @@ from itertools import count
 from typing import TypeVar
 
 from xdpsim.helpers.heap import Heap, HeapObject
+from xdpsim.helpers.kinds import Arg, Ret
 from xdpsim.helpers.machine import Machine
 from xdpsim.helpers.rbtree import Node, Tree
-from xdpsim.helpers.rows import Arg, BadArgument, Ret, kfunc
+from xdpsim.helpers.rows import BadArgument, kfunc
 
 _EINVAL = 22
 _HEAD_BYTES = 8

@@ -9,8 +9,9 @@ import struct
 
 from xdpsim.bits import signed
 from xdpsim.helpers.callbacks import MAX_LOOPS
+from xdpsim.helpers.kinds import Arg, Ret
 from xdpsim.helpers.machine import Machine
-from xdpsim.helpers.rows import Arg, BadArgument, Ret, kfunc
+from xdpsim.helpers.rows import BadArgument, kfunc
 
 _EINVAL, _E2BIG = 22, 7
 _WORDS = struct.Struct("<ii")

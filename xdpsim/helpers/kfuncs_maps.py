@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from xdpsim.helpers.kinds import Arg, Ret
 from xdpsim.helpers.machine import Machine
-from xdpsim.helpers.rows import Arg, BadArgument, Ret, kfunc
+from xdpsim.helpers.rows import BadArgument, kfunc
 
 COUNTED_TYPES = frozenset({"HASH", "PERCPU_HASH", "LRU_HASH", "LRU_PERCPU_HASH"})
 

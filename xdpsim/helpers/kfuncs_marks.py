@@ -5,8 +5,9 @@ Packets run one after the other and nothing interrupts them, so the marks do not
 
 from __future__ import annotations
 
+from xdpsim.helpers.kinds import Arg, Ret
 from xdpsim.helpers.machine import Machine
-from xdpsim.helpers.rows import Arg, BadArgument, Control, Ret, kfunc
+from xdpsim.helpers.rows import BadArgument, Control, kfunc
 
 _FLAGS_BYTES = 8
 

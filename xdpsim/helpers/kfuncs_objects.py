@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from xdpsim.errors import InputError
 from xdpsim.helpers.heap import Heap, HeapObject
+from xdpsim.helpers.kinds import Arg, Ret
 from xdpsim.helpers.machine import Machine
-from xdpsim.helpers.rows import Arg, BadArgument, Ret, helper, kfunc
+from xdpsim.helpers.rows import BadArgument, helper, kfunc
 
 _NEW = (Arg.ANYTHING, Arg.ANYTHING)
 _GIVE_BACK = (Arg.BTF_ID, Arg.ANYTHING)
@@ -65,14 +66,14 @@ def bpf_refcount_acquire_impl(machine: Machine, pointer: int, meta: int) -> int:
     return pointer
 
 
-@helper(153, args=(Arg.PERCPU_BTF_ID, Arg.ANYTHING), returns=Ret.MEM_OR_BTF_ID)
+@helper(153)
 def bpf_per_cpu_ptr(machine: Machine, pointer: int, cpu: int) -> int:
     """A CPU's copy of a per-CPU object; 0 for a CPU that cannot be."""
     found, cpus = object_at(machine, pointer), machine.run_state.cpus
     return pointer + (cpu & 0xFFFF_FFFF) * (found.lease.valid // cpus) if cpu & 0xFFFF_FFFF < cpus else 0
 
 
-@helper(154, args=(Arg.PERCPU_BTF_ID,), returns=Ret.MEM_OR_BTF_ID)
+@helper(154)
 def bpf_this_cpu_ptr(machine: Machine, pointer: int) -> int:
     """The running CPU's copy of a per-CPU object."""
     found, state = object_at(machine, pointer), machine.run_state

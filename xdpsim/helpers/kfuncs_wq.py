@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from xdpsim.helpers.kinds import Arg, Ret
 from xdpsim.helpers.machine import Machine
-from xdpsim.helpers.rows import Arg, BadArgument, Ret, kfunc
+from xdpsim.helpers.rows import BadArgument, kfunc
 from xdpsim.helpers.timers import Timers, field_place
 
 _EINVAL, _EBUSY = 22, 16

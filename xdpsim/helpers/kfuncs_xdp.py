@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from xdpsim.bits import M32
 from xdpsim.helpers.kern_ctx import KernelContext
+from xdpsim.helpers.kinds import Arg, Ret
 from xdpsim.helpers.machine import Machine
-from xdpsim.helpers.rows import Arg, BadArgument, Ret, kfunc
+from xdpsim.helpers.rows import BadArgument, kfunc
 from xdpsim.helpers.xdp_pull import xdp_pull_data
 
 _EOPNOTSUPP = 95

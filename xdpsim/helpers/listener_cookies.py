@@ -7,7 +7,7 @@ full queue), and knows them again for two minutes after the last one.
 from __future__ import annotations
 
 from xdpsim.helpers.machine import Machine
-from xdpsim.helpers.rows import Arg, Ret, helper
+from xdpsim.helpers.rows import helper
 from xdpsim.helpers.sockets import socket_at
 from xdpsim.helpers.syncookie import check_syncookie, gen_syncookie
 from xdpsim.helpers.world import HZ, bpf_jiffies64
@@ -22,7 +22,6 @@ _ADDRESSES = {4: (12, 1, 536), 6: (8, 4, 1220)}
 """By IP version: where the addresses are, how many words one has, the size without an option (af_ops->mss_clamp)."""
 _VALID_TICKS = 2 * 60 * HZ
 """TCP_SYNCOOKIE_VALID."""
-_ARGS = (Arg.BTF_ID_SOCK_COMMON, Arg.MEM, Arg.SIZE, Arg.MEM, Arg.SIZE)
 
 
 def _version_for(machine: Machine, socket: Socket, ip: int, ip_bytes: int) -> int:
@@ -35,7 +34,7 @@ def _version_for(machine: Machine, socket: Socket, ip: int, ip_bytes: int) -> in
     return 6 if ip_bytes >= _IP6_BYTES and socket.family == AF_INET6 else -_EINVAL
 
 
-@helper(100, args=_ARGS, returns=Ret.INTEGER)
+@helper(100)
 def bpf_tcp_check_syncookie(machine: Machine, sock: int, ip: int, ip_bytes: int, tcp: int, tcp_bytes: int) -> int:
     """0 when an ACK to this listener answers a cookie that it made in the last two minutes, else -ENOENT or -errno."""
     socket = socket_at(machine, sock, 1)
@@ -56,7 +55,7 @@ def bpf_tcp_check_syncookie(machine: Machine, sock: int, ip: int, ip_bytes: int,
     return -_ENOENT if check_syncookie(state, ip + at, words, tcp) else 0
 
 
-@helper(110, args=_ARGS, returns=Ret.INTEGER)
+@helper(110)
 def bpf_tcp_gen_syncookie(machine: Machine, sock: int, ip: int, ip_bytes: int, tcp: int, tcp_bytes: int) -> int:
     """A cookie for a SYN to a flooded listener, its segment size in the upper half; -ENOENT while it is not flooded."""
     socket = socket_at(machine, sock, 1)

@@ -5,25 +5,25 @@ Packets run one after the other, so a lock is free whenever a verified program a
 
 from __future__ import annotations
 
-from xdpsim.helpers.rows import Arg, Ret, native_helper
+from xdpsim.helpers.rows import native_helper
 from xdpsim.memory.raw import load64, store32, store64
 
 
-@native_helper(93, args=(Arg.SPIN_LOCK,), returns=Ret.VOID)
+@native_helper(93)
 def bpf_spin_lock(rs: int, lock: int) -> int:
     """Take the lock."""
     store32(lock, 1)
     return 0
 
 
-@native_helper(94, args=(Arg.SPIN_LOCK,), returns=Ret.VOID)
+@native_helper(94)
 def bpf_spin_unlock(rs: int, lock: int) -> int:
     """Give the lock back."""
     store32(lock, 0)
     return 0
 
 
-@native_helper(194, args=(Arg.KPTR_XCHG_DEST, Arg.BTF_ID_OR_NULL), returns=Ret.BTF_ID_OR_NULL)
+@native_helper(194)
 def bpf_kptr_xchg(rs: int, field: int, pointer: int) -> int:
     """Put a pointer into a kptr field; the pointer that was there, 0 for none."""
     old = load64(field)

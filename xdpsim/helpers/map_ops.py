@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xdpsim.helpers.rows import Arg, Control, Helper, Ret, declare, native_helper
+from xdpsim.helpers.rows import Control, declare, native_helper
 from xdpsim.maps.header import MAP
 from xdpsim.maps.types import MAP_TYPES
 from xdpsim.memory.native import native
@@ -18,19 +18,19 @@ _VALUES = MAP.offset("values")
 _STRIDE = MAP.offset("value_stride")
 
 
-@native_helper(1, args=(Arg.CONST_MAP_PTR, Arg.MAP_KEY), returns=Ret.MAP_VALUE_OR_NULL)
+@native_helper(1)
 def bpf_map_lookup_elem(rs: int, map_: int, key: int) -> int:
     """Address of the value under `key`, 0 when there is none."""
     return call3(load64(map_ + _LOOKUP), rs, map_, key)
 
 
-@native_helper(2, args=(Arg.CONST_MAP_PTR, Arg.MAP_KEY, Arg.MAP_VALUE, Arg.ANYTHING), returns=Ret.INTEGER)
+@native_helper(2)
 def bpf_map_update_elem(rs: int, map_: int, key: int, value: int, flags: int) -> int:
     """Set the value under `key`; 0 or a negative errno of the map type."""
     return call5(load64(map_ + _UPDATE), rs, map_, key, value, flags)
 
 
-@native_helper(3, args=(Arg.CONST_MAP_PTR, Arg.MAP_KEY), returns=Ret.INTEGER)
+@native_helper(3)
 def bpf_map_delete_elem(rs: int, map_: int, key: int) -> int:
     """Remove `key`; 0 or a negative errno of the map type."""
     return call3(load64(map_ + _DELETE), rs, map_, key)
@@ -45,13 +45,4 @@ def program_at(array: int, index: int) -> int:
     return load32(load64(array + _VALUES) + index * load64(array + _STRIDE))
 
 
-declare(
-    Helper(
-        12,
-        "bpf_tail_call",
-        (Arg.CTX, Arg.CONST_MAP_PTR, Arg.ANYTHING),
-        Ret.VOID,
-        None,
-        control=Control.TAIL_CALL,
-    )
-)
+declare(12, "bpf_tail_call", None, control=Control.TAIL_CALL)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xdpsim.bits import signed
 from xdpsim.helpers.machine import Machine
-from xdpsim.helpers.rows import Arg, Ret, helper
+from xdpsim.helpers.rows import helper
 from xdpsim.memory.structs import RUN_STATE, XDP_BUFF
 from xdpsim.tables.tables import Tables
 
@@ -16,12 +16,7 @@ _ETHERNET_MTU = 1500
 _XDP = RUN_STATE.offset("xdp")
 
 
-@helper(
-    163,
-    args=(Arg.CTX, Arg.ANYTHING, Arg.FIXED_MEM_4_WRITE, Arg.ANYTHING, Arg.ANYTHING),
-    returns=Ret.INTEGER,
-    programs=("XDP",),
-)
+@helper(163, programs=("XDP",))
 def bpf_check_mtu(machine: Machine, ctx: int, ifindex: int, mtu_len: int, len_diff: int, flags: int) -> int:
     """0 when the packet, `len_diff` bytes longer, fits the interface's MTU, which `*mtu_len` then holds; 1 when not.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xdpsim.helpers.rows import Arg, Ret, native_helper
+from xdpsim.helpers.rows import native_helper
 from xdpsim.maps.header import MAP
 from xdpsim.memory.raw import call3, load32, load64
 from xdpsim.memory.structs import RUN_STATE
@@ -14,7 +14,7 @@ _CPU = RUN_STATE.offset("cpu")
 _LOW32 = 0xFFFF_FFFF
 
 
-@native_helper(195, args=(Arg.CONST_MAP_PTR, Arg.MAP_KEY, Arg.ANYTHING), returns=Ret.MAP_VALUE_OR_NULL)
+@native_helper(195)
 def bpf_map_lookup_percpu_elem(rs: int, map_: int, key: int, cpu: int) -> int:
     """Address of the value of CPU `cpu` under `key`; 0 without one, for a CPU that is not there, or a shared value."""
     cpu = cpu & _LOW32

@@ -15,7 +15,7 @@ from zlib import crc32
 
 from xdpsim.bits import M32, M64, round_up, signed
 from xdpsim.helpers.machine import Machine
-from xdpsim.helpers.rows import Arg, Ret, helper
+from xdpsim.helpers.rows import helper
 
 EINVAL, ENOSPC = 22, 28
 MAX_VALUES = 12
@@ -256,11 +256,7 @@ def read_values(machine: Machine, data: int, size: int) -> list[int]:
     return [int.from_bytes(raw[n : n + 8], "little") for n in range(0, size, 8)]
 
 
-@helper(
-    165,
-    args=(Arg.UNINIT_MEM_OR_NULL, Arg.SIZE_OR_ZERO, Arg.CONST_STR, Arg.MEM_OR_NULL, Arg.SIZE_OR_ZERO),
-    returns=Ret.INTEGER,
-)
+@helper(165)
 def bpf_snprintf(machine: Machine, out: int, size: int, template: int, data: int, data_size: int) -> int:
     """Format into `out`, cut to `size` bytes with a NUL; the bytes that the whole needs, its NUL included."""
     try:

@@ -9,14 +9,13 @@ from __future__ import annotations
 from xdpsim.bits import M32, M64, signed
 from xdpsim.helpers.machine import Machine
 from xdpsim.helpers.printf import read_string
-from xdpsim.helpers.rows import Arg, Ret, helper
+from xdpsim.helpers.rows import helper
 
 _ENOENT, _EFAULT, _EINVAL, _ERANGE = 2, 14, 22, 34
 _KERNEL_START = 0xFFFF_8000_0000_0000
 _VSYSCALL_PAGE = 0xFFFF_FFFF_FF60_0000
 _PAGE = 4096
 _LAST_SIGNAL = 64
-_PROBE = (Arg.UNINIT_MEM, Arg.SIZE_OR_ZERO, Arg.ANYTHING)
 
 
 def _is_known(machine: Machine, addr: int) -> bool:
@@ -35,7 +34,7 @@ def _zero(machine: Machine, dst: int, size: int) -> None:
         machine.space.write(dst, bytes(size))
 
 
-@helper(113, args=_PROBE, returns=Ret.INTEGER)
+@helper(113)
 def bpf_probe_read_kernel(machine: Machine, dst: int, size: int, addr: int) -> int:
     """Copy `size` bytes that the program may read; else zeroes and -EFAULT, -ERANGE outside of the kernel's half."""
     space = machine.space
@@ -48,7 +47,7 @@ def bpf_probe_read_kernel(machine: Machine, dst: int, size: int, addr: int) -> i
     return 0 if size == 0 and error == -_EFAULT else error
 
 
-@helper(115, args=_PROBE, returns=Ret.INTEGER)
+@helper(115)
 def bpf_probe_read_kernel_str(machine: Machine, dst: int, size: int, addr: int) -> int:
     """Copy a string, cut to `size` bytes with its NUL; its length with the NUL, or errors as of probe_read_kernel."""
     if size == 0:
@@ -61,33 +60,33 @@ def bpf_probe_read_kernel_str(machine: Machine, dst: int, size: int, addr: int) 
     return len(text)
 
 
-@helper(112, args=_PROBE, returns=Ret.INTEGER)
+@helper(112)
 def bpf_probe_read_user(machine: Machine, dst: int, size: int, addr: int) -> int:
     """Zeroes and -EFAULT: there is no user space."""
     _zero(machine, dst, size)
     return -_EFAULT if size or _is_known(machine, addr) or signed(addr, 64) < 0 else 0
 
 
-@helper(114, args=_PROBE, returns=Ret.INTEGER)
+@helper(114)
 def bpf_probe_read_user_str(machine: Machine, dst: int, size: int, addr: int) -> int:
     """Zeroes and -EFAULT: there is no user space."""
     _zero(machine, dst, size)
     return -_EFAULT if size else 0
 
 
-@helper(109, args=(Arg.ANYTHING,), returns=Ret.INTEGER)
+@helper(109)
 def bpf_send_signal(machine: Machine, number: int) -> int:
     """0, and nobody gets the signal; -EINVAL for one that does not exist."""
     return 0 if (number & M32) <= _LAST_SIGNAL else -_EINVAL
 
 
-@helper(117, args=(Arg.ANYTHING,), returns=Ret.INTEGER)
+@helper(117)
 def bpf_send_signal_thread(machine: Machine, number: int) -> int:
     """As send_signal."""
     return 0 if (number & M32) <= _LAST_SIGNAL else -_EINVAL
 
 
-@helper(176, args=(Arg.UNINIT_MEM, Arg.SIZE_OR_ZERO, Arg.ANYTHING), returns=Ret.INTEGER)
+@helper(176)
 def bpf_get_branch_snapshot(machine: Machine, entries: int, size: int, flags: int) -> int:
     """-ENOENT: no branches are recorded; -EINVAL for any flag."""
     return -_EINVAL if flags & M64 else -_ENOENT

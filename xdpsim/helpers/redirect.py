@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xdpsim.helpers.rows import Arg, Ret, native_helper
+from xdpsim.helpers.rows import native_helper
 from xdpsim.maps.header import MAP
 from xdpsim.memory.raw import call3, load64, store32, store64
 from xdpsim.memory.structs import REDIRECT, REDIRECT_IFINDEX, REDIRECT_MAP, REDIRECT_NONE, RUN_STATE
@@ -24,7 +24,7 @@ _ACTION_MASK = 3
 _BROADCAST = 8
 
 
-@native_helper(23, args=(Arg.ANYTHING, Arg.ANYTHING), returns=Ret.INTEGER, programs=("XDP",), name="bpf_redirect")
+@native_helper(23, programs=("XDP",), name="bpf_redirect")
 def bpf_xdp_redirect(rs: int, ifindex: int, flags: int) -> int:
     """Send the packet out of interface `ifindex`; XDP_ABORTED unless `flags` is 0."""
     if flags:
@@ -35,7 +35,7 @@ def bpf_xdp_redirect(rs: int, ifindex: int, flags: int) -> int:
     return _XDP_REDIRECT
 
 
-@native_helper(51, args=(Arg.CONST_MAP_PTR, Arg.ANYTHING, Arg.ANYTHING), returns=Ret.INTEGER, programs=("XDP",))
+@native_helper(51, programs=("XDP",))
 def bpf_redirect_map(rs: int, map_: int, key: int, flags: int) -> int:
     """Send the packet where the map's entry says; without one, the verdict is the lower two bits of `flags`."""
     if flags & ~(_ACTION_MASK | load64(map_ + _REDIRECT_FLAGS)):

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 from xdpsim.bits import signed
 from xdpsim.helpers.ids import HELPERS_OF_TYPE
 from xdpsim.helpers.machine import Machine
-from xdpsim.helpers.rows import Arg, BadArgument, Ret, helper
+from xdpsim.helpers.rows import BadArgument, helper
 from xdpsim.memory.structs import RUN_STATE, XDP_BUFF
 from xdpsim.tables.interfaces import AF_INET6, LOOPBACK_IFINDEX
 from xdpsim.tables.sockets import TCP, UDP, Socket, Sockets, TcpState
@@ -20,7 +20,6 @@ from xdpsim.tables.tables import Tables
 _TUPLE4_BYTES, _TUPLE6_BYTES = 12, 36
 _S32_MAX = (1 << 31) - 1
 _IFINDEX = RUN_STATE.offset("xdp") + XDP_BUFF.offset("ingress_ifindex")
-_LOOKUP = (Arg.CTX, Arg.MEM, Arg.SIZE, Arg.ANYTHING, Arg.ANYTHING)
 
 
 def socket_at(machine: Machine, address: int, argument: int) -> Socket:
@@ -65,26 +64,26 @@ def _listener_of(machine: Machine, request: Socket) -> Socket | None:
     return _sockets(machine).lookup_tcp(version, request.local, (nobody, 0), request.ifindex)
 
 
-@helper(84, args=_LOOKUP, returns=Ret.SOCKET_OR_NULL)
+@helper(84)
 def bpf_sk_lookup_tcp(machine: Machine, ctx: int, addresses: int, size: int, netns: int, flags: int) -> int:
     """The TCP socket, connected or listening, that packets with these ends belong to."""
     return _full(machine, _lookup(machine, TCP, addresses, size, netns, flags))
 
 
-@helper(85, args=_LOOKUP, returns=Ret.SOCKET_OR_NULL)
+@helper(85)
 def bpf_sk_lookup_udp(machine: Machine, ctx: int, addresses: int, size: int, netns: int, flags: int) -> int:
     """The UDP socket that packets with these ends belong to."""
     return _full(machine, _lookup(machine, UDP, addresses, size, netns, flags))
 
 
-@helper(99, args=_LOOKUP, returns=Ret.SOCK_COMMON_OR_NULL)
+@helper(99)
 def bpf_skc_lookup_tcp(machine: Machine, ctx: int, addresses: int, size: int, netns: int, flags: int) -> int:
     """As sk_lookup_tcp, but dying sockets and requests to a listener are found themselves."""
     found = _lookup(machine, TCP, addresses, size, netns, flags)
     return found.record.address if found is not None else 0
 
 
-@helper(86, args=(Arg.BTF_ID_SOCK_COMMON,), returns=Ret.INTEGER)
+@helper(86)
 def bpf_sk_release(machine: Machine, sock: int) -> int:
     """Give a socket back; 0."""
     socket_at(machine, sock, 1)
@@ -95,21 +94,21 @@ def _callers(helper_id: int) -> tuple[str, ...]:
     return tuple(kind for kind, helpers in HELPERS_OF_TYPE.items() if helper_id in helpers)
 
 
-@helper(95, args=(Arg.SOCK_COMMON,), returns=Ret.SOCKET_OR_NULL, programs=_callers(95))
+@helper(95, programs=_callers(95))
 def bpf_sk_fullsock(machine: Machine, sock: int) -> int:
     """The socket itself when it is a full one."""
     found = socket_at(machine, sock, 1)
     return found.record.address if found.is_full else 0
 
 
-@helper(96, args=(Arg.SOCK_COMMON,), returns=Ret.TCP_SOCK_OR_NULL, programs=_callers(96))
+@helper(96, programs=_callers(96))
 def bpf_tcp_sock(machine: Machine, sock: int) -> int:
     """The socket's struct bpf_tcp_sock when it is a full TCP socket."""
     found = socket_at(machine, sock, 1)
     return _sockets(machine).view(found, "bpf_tcp_sock") if found.is_full and found.protocol == TCP else 0
 
 
-@helper(98, args=(Arg.SOCK_COMMON,), returns=Ret.SOCKET_OR_NULL, programs=_callers(98))
+@helper(98, programs=_callers(98))
 def bpf_get_listener_sock(machine: Machine, sock: int) -> int:
     """The listener: the socket itself, or the one that a request waits for."""
     found: Socket | None = socket_at(machine, sock, 1)
@@ -128,19 +127,19 @@ def _cast(machine: Machine, sock: int, struct_name: str, family: int = 0, protoc
     return _sockets(machine).view(found, struct_name)
 
 
-@helper(137, args=(Arg.BTF_ID_SOCK_COMMON,), returns=Ret.BTF_ID_OR_NULL)
+@helper(137)
 def bpf_skc_to_tcp_sock(machine: Machine, sock: int) -> int:
     """The socket as struct tcp_sock, or NULL."""
     return _cast(machine, sock, "tcp_sock")
 
 
-@helper(136, args=(Arg.BTF_ID_SOCK_COMMON,), returns=Ret.BTF_ID_OR_NULL)
+@helper(136)
 def bpf_skc_to_tcp6_sock(machine: Machine, sock: int) -> int:
     """The socket as struct tcp6_sock when it is one of IPv6, else NULL."""
     return _cast(machine, sock, "tcp6_sock", AF_INET6)
 
 
-@helper(140, args=(Arg.BTF_ID_SOCK_COMMON,), returns=Ret.BTF_ID_OR_NULL)
+@helper(140)
 def bpf_skc_to_udp6_sock(machine: Machine, sock: int) -> int:
     """The socket as struct udp6_sock when it is one of IPv6, else NULL."""
     return _cast(machine, sock, "udp6_sock", AF_INET6, UDP)
@@ -151,25 +150,25 @@ def _cast_state(machine: Machine, sock: int, struct_name: str, state: TcpState) 
     return _sockets(machine).view(found, struct_name) if found is not None and found.state is state else 0
 
 
-@helper(138, args=(Arg.BTF_ID_SOCK_COMMON,), returns=Ret.BTF_ID_OR_NULL)
+@helper(138)
 def bpf_skc_to_tcp_timewait_sock(machine: Machine, sock: int) -> int:
     """The socket as struct tcp_timewait_sock when it waits to die, else NULL."""
     return _cast_state(machine, sock, "tcp_timewait_sock", TcpState.TIME_WAIT)
 
 
-@helper(139, args=(Arg.BTF_ID_SOCK_COMMON,), returns=Ret.BTF_ID_OR_NULL)
+@helper(139)
 def bpf_skc_to_tcp_request_sock(machine: Machine, sock: int) -> int:
     """The socket as struct tcp_request_sock when it is a request to a listener, else NULL."""
     return _cast_state(machine, sock, "tcp_request_sock", TcpState.NEW_SYN_RECV)
 
 
-@helper(178, args=(Arg.BTF_ID_SOCK_COMMON,), returns=Ret.BTF_ID_OR_NULL)
+@helper(178)
 def bpf_skc_to_unix_sock(machine: Machine, sock: int) -> int:
     """NULL: there are no sockets of AF_UNIX."""
     return _cast(machine, sock, "unix_sock", protocol=-1)
 
 
-@helper(196, args=(Arg.SOCK_COMMON,), returns=Ret.BTF_ID_OR_NULL)
+@helper(196)
 def bpf_skc_to_mptcp_sock(machine: Machine, sock: int) -> int:
     """NULL: there are no connections of MPTCP."""
     return _cast(machine, sock, "mptcp_sock", protocol=-1)

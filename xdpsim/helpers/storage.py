@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from xdpsim.bits import M64
 from xdpsim.helpers.machine import Machine
-from xdpsim.helpers.rows import Arg, BadArgument, Ret, helper
+from xdpsim.helpers.rows import BadArgument, helper
 from xdpsim.maps.local_storage import storage_find, storage_make, storage_remove
 from xdpsim.tables.tables import Tables
 
 _ENOENT, _EINVAL = 2, 22
 BPF_LOCAL_STORAGE_GET_F_CREATE = 1
-_GET = (Arg.CONST_MAP_PTR, Arg.BTF_ID_OR_NULL, Arg.MAP_VALUE_OR_NULL, Arg.ANYTHING)
-_DELETE = (Arg.CONST_MAP_PTR, Arg.BTF_ID_OR_NULL)
 
 
 def _task_number(machine: Machine, address: int) -> int:
@@ -48,7 +46,7 @@ def _delete(map_: int, number: int, owner: int) -> int:
     return 0
 
 
-@helper(156, args=_GET, returns=Ret.MAP_VALUE_OR_NULL)
+@helper(156)
 def bpf_task_storage_get(machine: Machine, map_: int, task: int, value: int, flags: int) -> int:
     """The task's value; with BPF_LOCAL_STORAGE_GET_F_CREATE a new one like `value` (or zeroes) when it has none."""
     _check_map(machine, map_, "TASK_STORAGE")
@@ -57,14 +55,14 @@ def bpf_task_storage_get(machine: Machine, map_: int, task: int, value: int, fla
     return _get(map_, _task_number(machine, task), task, value, flags)
 
 
-@helper(157, args=_DELETE, returns=Ret.INTEGER)
+@helper(157)
 def bpf_task_storage_delete(machine: Machine, map_: int, task: int) -> int:
     """Remove the task's value: 0, -ENOENT without one, -EINVAL without a task."""
     _check_map(machine, map_, "TASK_STORAGE")
     return _delete(map_, _task_number(machine, task), task) if task else -_EINVAL
 
 
-@helper(210, args=_GET, returns=Ret.MAP_VALUE_OR_NULL)
+@helper(210)
 def bpf_cgrp_storage_get(machine: Machine, map_: int, cgroup: int, value: int, flags: int) -> int:
     """The cgroup's value; with BPF_LOCAL_STORAGE_GET_F_CREATE a new one like `value` (or zeroes) when it has none."""
     _check_map(machine, map_, "CGRP_STORAGE")
@@ -73,7 +71,7 @@ def bpf_cgrp_storage_get(machine: Machine, map_: int, cgroup: int, value: int, f
     return _get(map_, _cgroup_number(machine, cgroup), cgroup, value, flags)
 
 
-@helper(211, args=_DELETE, returns=Ret.INTEGER)
+@helper(211)
 def bpf_cgrp_storage_delete(machine: Machine, map_: int, cgroup: int) -> int:
     """Remove the cgroup's value: 0, -ENOENT without one, -EINVAL without a cgroup."""
     _check_map(machine, map_, "CGRP_STORAGE")

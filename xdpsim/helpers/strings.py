@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xdpsim.bits import M64
-from xdpsim.helpers.rows import Arg, Ret, native_helper
+from xdpsim.helpers.rows import native_helper
 from xdpsim.memory.native import native
 from xdpsim.memory.raw import load8, load64, slt, store64
 
@@ -113,7 +113,7 @@ def is_negative_text(buf: int, size: int) -> int:
     return 1 if text_byte(skip_blanks(buf, buf + size), buf + size) == 45 else 0
 
 
-@native_helper(105, args=(Arg.MEM, Arg.SIZE, Arg.ANYTHING, Arg.FIXED_MEM_8_UNINIT), returns=Ret.INTEGER)
+@native_helper(105)
 def bpf_strtol(rs: int, buf: int, size: int, flags: int, res: int) -> int:
     """Store the signed number that the text begins with; the bytes used, -EINVAL without one, -ERANGE if too large."""
     is_negative = is_negative_text(buf, size)
@@ -133,7 +133,7 @@ def bpf_strtol(rs: int, buf: int, size: int, flags: int, res: int) -> int:
     return used
 
 
-@native_helper(106, args=(Arg.MEM, Arg.SIZE, Arg.ANYTHING, Arg.FIXED_MEM_8_UNINIT), returns=Ret.INTEGER)
+@native_helper(106)
 def bpf_strtoul(rs: int, buf: int, size: int, flags: int, res: int) -> int:
     """As strtol, for an unsigned number: a minus sign is -EINVAL."""
     is_negative = is_negative_text(buf, size)
@@ -144,7 +144,7 @@ def bpf_strtoul(rs: int, buf: int, size: int, flags: int, res: int) -> int:
     return used
 
 
-@native_helper(182, args=(Arg.MEM, Arg.SIZE, Arg.CONST_STR), returns=Ret.INTEGER)
+@native_helper(182)
 def bpf_strncmp(rs: int, left: int, size: int, right: int) -> int:
     """-1, 0 or 1 as the first `size` bytes of `left` sort before, with or behind the string `right`."""
     end = left + size

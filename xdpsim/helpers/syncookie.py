@@ -8,7 +8,7 @@ they are fixed, so that a cookie depends on the packet and the virtual clock alo
 from __future__ import annotations
 
 from xdpsim.bits import M64
-from xdpsim.helpers.rows import Arg, Ret, native_helper
+from xdpsim.helpers.rows import native_helper
 from xdpsim.helpers.world import HZ, bpf_jiffies64
 from xdpsim.memory.native import native
 from xdpsim.memory.raw import bswap16, bswap32, copy, load8, load16, load32, load64, store32
@@ -189,27 +189,27 @@ def check_syncookie(rs: int, addresses: int, words: int, th: int) -> int:
     return 0 if cookie_index(rs, addresses, words, th) < _SEGMENT_SIZES else _EACCES
 
 
-@native_helper(204, args=(Arg.FIXED_MEM_20, Arg.MEM, Arg.SIZE_OR_ZERO), returns=Ret.INTEGER)
+@native_helper(204)
 def bpf_tcp_raw_gen_syncookie_ipv4(rs: int, iph: int, th: int, th_len: int) -> int:
     """The cookie for a SYN over IPv4, with the segment size in the upper half; -EINVAL for a wrong `th_len`."""
     th_len = th_len & _LOW32
     return gen_syncookie(rs, iph + _IPV4_ADDRESSES, _IPV4_ADDRESS_WORDS, th, th_len, _IPV4_DEFAULT_MSS)
 
 
-@native_helper(205, args=(Arg.FIXED_MEM_40, Arg.MEM, Arg.SIZE_OR_ZERO), returns=Ret.INTEGER)
+@native_helper(205)
 def bpf_tcp_raw_gen_syncookie_ipv6(rs: int, iph: int, th: int, th_len: int) -> int:
     """As tcp_raw_gen_syncookie_ipv4, over IPv6."""
     th_len = th_len & _LOW32
     return gen_syncookie(rs, iph + _IPV6_ADDRESSES, _IPV6_ADDRESS_WORDS, th, th_len, _IPV6_DEFAULT_MSS)
 
 
-@native_helper(206, args=(Arg.FIXED_MEM_20, Arg.FIXED_MEM_20), returns=Ret.INTEGER)
+@native_helper(206)
 def bpf_tcp_raw_check_syncookie_ipv4(rs: int, iph: int, th: int) -> int:
     """0 when the ACK brings back a cookie made by tcp_raw_gen_syncookie_ipv4 in the last two minutes, else -EACCES."""
     return check_syncookie(rs, iph + _IPV4_ADDRESSES, _IPV4_ADDRESS_WORDS, th)
 
 
-@native_helper(207, args=(Arg.FIXED_MEM_40, Arg.FIXED_MEM_20), returns=Ret.INTEGER)
+@native_helper(207)
 def bpf_tcp_raw_check_syncookie_ipv6(rs: int, iph: int, th: int) -> int:
     """As tcp_raw_check_syncookie_ipv4, over IPv6."""
     return check_syncookie(rs, iph + _IPV6_ADDRESSES, _IPV6_ADDRESS_WORDS, th)

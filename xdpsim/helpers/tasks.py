@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from xdpsim.bits import M32, M64, signed
 from xdpsim.helpers.machine import Machine
-from xdpsim.helpers.rows import Arg, BadArgument, Ret, helper
+from xdpsim.helpers.rows import BadArgument, helper
 from xdpsim.tables.tables import Tables
 from xdpsim.tables.tasks import Task, Tasks
 
@@ -32,21 +32,21 @@ def _task_at(machine: Machine, address: int) -> Task:
     return found
 
 
-@helper(14, args=(), returns=Ret.INTEGER)
+@helper(14)
 def bpf_get_current_pid_tgid(machine: Machine) -> int:
     """The process in the upper half, the thread in the lower."""
     task = _tasks(machine).current
     return task.tgid << 32 | task.pid
 
 
-@helper(15, args=(), returns=Ret.INTEGER)
+@helper(15)
 def bpf_get_current_uid_gid(machine: Machine) -> int:
     """The group in the upper half, the user in the lower."""
     task = _tasks(machine).current
     return task.gid << 32 | task.uid
 
 
-@helper(16, args=(Arg.UNINIT_MEM, Arg.SIZE), returns=Ret.INTEGER)
+@helper(16)
 def bpf_get_current_comm(machine: Machine, buffer: int, size: int) -> int:
     """Write the task's name, cut to `size` bytes with its NUL and padded with zeroes; 0."""
     name = _tasks(machine).current.comm.encode()[:15]
@@ -54,38 +54,38 @@ def bpf_get_current_comm(machine: Machine, buffer: int, size: int) -> int:
     return 0
 
 
-@helper(17, args=(), returns=Ret.INTEGER)
+@helper(17)
 def bpf_get_cgroup_classid(machine: Machine) -> int:
     """The class of the task's net_cls cgroup, 0 for none."""
     return _tasks(machine).current.classid
 
 
-@helper(35, args=(), returns=Ret.INTEGER)
+@helper(35)
 def bpf_get_current_task(machine: Machine) -> int:
     """Address of the task's task_struct."""
     return _tasks(machine).current.record.address
 
 
-@helper(158, args=(), returns=Ret.BTF_ID)
+@helper(158)
 def bpf_get_current_task_btf(machine: Machine) -> int:
     """The task's task_struct, as a typed pointer."""
     return _tasks(machine).current.record.address
 
 
-@helper(80, args=(), returns=Ret.INTEGER)
+@helper(80)
 def bpf_get_current_cgroup_id(machine: Machine) -> int:
     """Id of the task's cgroup; 1 is the root."""
     return _tasks(machine).current.cgroup.id
 
 
-@helper(123, args=(Arg.ANYTHING,), returns=Ret.INTEGER)
+@helper(123)
 def bpf_get_current_ancestor_cgroup_id(machine: Machine, level: int) -> int:
     """Id of the cgroup above the task's at that level, the root being 0; 0 below it."""
     ancestors, wanted = _tasks(machine).current.cgroup.ancestors, signed(level, 32)
     return ancestors[wanted].id if 0 <= wanted < len(ancestors) else 0
 
 
-@helper(37, args=(Arg.CONST_MAP_PTR, Arg.ANYTHING), returns=Ret.INTEGER)
+@helper(37)
 def bpf_current_task_under_cgroup(machine: Machine, map_address: int, index: int) -> int:
     """1 when the task is in the cgroup that the CGROUP_ARRAY holds there or below it, 0 when not, or -errno."""
     held = machine.map_at(map_address)
@@ -101,7 +101,7 @@ def bpf_current_task_under_cgroup(machine: Machine, map_address: int, index: int
     return int(cgroup in tasks.current.cgroup.ancestors)
 
 
-@helper(120, args=(Arg.ANYTHING, Arg.ANYTHING, Arg.UNINIT_MEM, Arg.SIZE), returns=Ret.INTEGER)
+@helper(120)
 def bpf_get_ns_current_pid_tgid(machine: Machine, device: int, inode: int, info: int, size: int) -> int:
     """Write pid and tgid as the task's own pid namespace counts them; zeroes and -EINVAL for any other namespace."""
     task = _tasks(machine).current
@@ -112,13 +112,13 @@ def bpf_get_ns_current_pid_tgid(machine: Machine, device: int, inode: int, info:
     return 0
 
 
-@helper(175, args=(Arg.BTF_ID,), returns=Ret.BTF_ID)
+@helper(175)
 def bpf_task_pt_regs(machine: Machine, task: int) -> int:
     """The task's user registers: all zero, for nothing of it runs here."""
     return _task_at(machine, task).registers.address
 
 
-@helper(141, args=(Arg.BTF_ID, Arg.UNINIT_MEM_OR_NULL, Arg.SIZE_OR_ZERO, Arg.ANYTHING), returns=Ret.INTEGER)
+@helper(141)
 def bpf_get_task_stack(machine: Machine, task: int, buffer: int, size: int, flags: int) -> int:
     """Zeroes and -EFAULT, for there is no stack to see; -EINVAL for flags and sizes that Linux refuses."""
     _task_at(machine, task)
@@ -130,7 +130,7 @@ def bpf_get_task_stack(machine: Machine, task: int, buffer: int, size: int, flag
     return -_EINVAL if size % (_BUILD_ID_BYTES if wants_ids else _WORD_BYTES) else -_EFAULT
 
 
-@helper(180, args=(Arg.BTF_ID, Arg.ANYTHING, Arg.FUNC, Arg.STACK_OR_NULL, Arg.ANYTHING), returns=Ret.INTEGER)
+@helper(180)
 def bpf_find_vma(machine: Machine, task: int, address: int, callback: int, context: int, flags: int) -> int:
     """-ENOENT, for no task has memory of its own here; -EINVAL for any flag."""
     _task_at(machine, task)

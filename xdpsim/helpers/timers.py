@@ -14,7 +14,7 @@ from xdpsim.bits import M64, signed
 from xdpsim.helpers.callbacks import element_address
 from xdpsim.helpers.leases import Rooms
 from xdpsim.helpers.machine import Machine
-from xdpsim.helpers.rows import Arg, BadArgument, Ret, helper
+from xdpsim.helpers.rows import BadArgument, helper
 from xdpsim.maps.map import Map
 
 _EINVAL, _EBUSY, _EDEADLK = 22, 16, 35
@@ -113,7 +113,7 @@ def field_place(machine: Machine, address: int, kind: str, map_: Map | None = No
     return owner, address - inner, key
 
 
-@helper(169, args=(Arg.TIMER, Arg.CONST_MAP_PTR, Arg.ANYTHING), returns=Ret.INTEGER)
+@helper(169)
 def bpf_timer_init(machine: Machine, timer: int, map_: int, flags: int) -> int:
     """Make the timer in a map's value; `flags` is its clock. -EINVAL for others, -EBUSY when it is made already."""
     target = machine.map_at(map_)
@@ -129,7 +129,7 @@ def bpf_timer_init(machine: Machine, timer: int, map_: int, flags: int) -> int:
     return 0
 
 
-@helper(170, args=(Arg.TIMER, Arg.FUNC), returns=Ret.INTEGER)
+@helper(170)
 def bpf_timer_set_callback(machine: Machine, timer: int, callback: int) -> int:
     """Say what the timer calls: callback(map, key, value). -EINVAL before bpf_timer_init."""
     found = machine.part(Timers).find(timer)
@@ -139,7 +139,7 @@ def bpf_timer_set_callback(machine: Machine, timer: int, callback: int) -> int:
     return 0
 
 
-@helper(171, args=(Arg.TIMER, Arg.ANYTHING, Arg.ANYTHING), returns=Ret.INTEGER)
+@helper(171)
 def bpf_timer_start(machine: Machine, timer: int, nanoseconds: int, flags: int) -> int:
     """Let it fire in so many nanoseconds, or at that time of its clock (flag 1). -EINVAL before it has a callback."""
     timers = machine.part(Timers)
@@ -157,7 +157,7 @@ def bpf_timer_start(machine: Machine, timer: int, nanoseconds: int, flags: int) 
     return 0
 
 
-@helper(172, args=(Arg.TIMER,), returns=Ret.INTEGER)
+@helper(172)
 def bpf_timer_cancel(machine: Machine, timer: int) -> int:
     """Stop it and take its callback away: 1 if it was to fire, else 0. -EINVAL before bpf_timer_init, -EDEADLK inside
     of its own callback."""

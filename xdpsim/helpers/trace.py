@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from xdpsim.helpers.machine import Machine
 from xdpsim.helpers.printf import EINVAL, Refused, format_text, read_values
-from xdpsim.helpers.rows import Arg, Ret, helper
+from xdpsim.helpers.rows import helper
 
 _MAX_TEXT = 1024
 """MAX_BPRINTF_BUF: longer output is cut."""
 
 
-@helper(6, args=(Arg.MEM, Arg.SIZE), returns=Ret.INTEGER, variadic=True)
+@helper(6, variadic=True)
 def bpf_trace_printk(machine: Machine, fmt: int, size: int, a: int, b: int, c: int) -> int:
     """Record the formatted text; the length of the whole, or -EINVAL for a format that Linux refuses."""
     return _record(machine, fmt, size, [a, b, c])
 
 
-@helper(177, args=(Arg.MEM, Arg.SIZE, Arg.MEM_OR_NULL, Arg.SIZE_OR_ZERO), returns=Ret.INTEGER)
+@helper(177)
 def bpf_trace_vprintk(machine: Machine, fmt: int, size: int, data: int, data_size: int) -> int:
     """As trace_printk, with up to twelve values out of an array."""
     try:

@@ -9,7 +9,7 @@ from xdpsim.errors import InputError
 from xdpsim.helpers.dynptr import LOCAL, Dynptr, write_dynptr
 from xdpsim.helpers.leases import Rooms
 from xdpsim.helpers.machine import Machine
-from xdpsim.helpers.rows import Arg, BadArgument, Ret, helper
+from xdpsim.helpers.rows import BadArgument, helper
 from xdpsim.maps.map import Map
 from xdpsim.maps.ringbuf import BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, HEADER_BYTES
 
@@ -41,7 +41,7 @@ class UserRings:
         waiting.append(data)
 
 
-@helper(209, args=(Arg.CONST_MAP_PTR, Arg.FUNC, Arg.STACK_OR_NULL, Arg.ANYTHING), returns=Ret.INTEGER)
+@helper(209)
 def bpf_user_ringbuf_drain(machine: Machine, map_: int, callback: int, context: int, flags: int) -> int:
     """Call callback(dynptr, context) for each record or until it returns 1; how many were taken.
 

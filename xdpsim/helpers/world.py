@@ -5,7 +5,7 @@ The formulas are also what the kernel engine's instrumented programs compute; th
 
 from __future__ import annotations
 
-from xdpsim.helpers.rows import Ret, native_helper
+from xdpsim.helpers.rows import native_helper
 from xdpsim.memory.native import native
 from xdpsim.memory.raw import load32, load64, store64
 from xdpsim.memory.structs import RUN_STATE
@@ -24,32 +24,32 @@ _CPU = RUN_STATE.offset("cpu")
 _NUMA_NODE = RUN_STATE.offset("numa_node")
 
 
-@native_helper(5, args=(), returns=Ret.INTEGER)
+@native_helper(5)
 def bpf_ktime_get_ns(rs: int) -> int:
     """Nanoseconds since boot on the virtual clock."""
     return load64(rs + _KTIME)
 
 
-@native_helper(125, args=(), returns=Ret.INTEGER)
+@native_helper(125)
 def bpf_ktime_get_boot_ns(rs: int) -> int:
     """As ktime_get_ns: the emulated machine never sleeps."""
     return load64(rs + _KTIME)
 
 
-@native_helper(160, args=(), returns=Ret.INTEGER)
+@native_helper(160)
 def bpf_ktime_get_coarse_ns(rs: int) -> int:
     """The time of the last tick, every 4 ms."""
     now = load64(rs + _KTIME)
     return now - now % TICK_NS
 
 
-@native_helper(208, args=(), returns=Ret.INTEGER)
+@native_helper(208)
 def bpf_ktime_get_tai_ns(rs: int) -> int:
     """The capture's own time, in nanoseconds since 1970."""
     return load64(rs + _TAI)
 
 
-@native_helper(118, args=(), returns=Ret.INTEGER)
+@native_helper(118)
 def bpf_jiffies64(rs: int) -> int:
     """Ticks since boot, HZ=250, counting from where Linux starts."""
     return JIFFIES_AT_BOOT + load64(rs + _KTIME) // TICK_NS
@@ -66,19 +66,19 @@ def next_random(rs: int) -> int:
     return (x * RANDOM_MULTIPLIER) >> 32
 
 
-@native_helper(7, args=(), returns=Ret.INTEGER)
+@native_helper(7)
 def bpf_get_prandom_u32(rs: int) -> int:
     """The next 32 random bits."""
     return next_random(rs)
 
 
-@native_helper(8, args=(), returns=Ret.INTEGER)
+@native_helper(8)
 def bpf_get_smp_processor_id(rs: int) -> int:
     """The emulated CPU that runs the program."""
     return load32(rs + _CPU)
 
 
-@native_helper(42, args=(), returns=Ret.INTEGER)
+@native_helper(42)
 def bpf_get_numa_node_id(rs: int) -> int:
     """The node of that CPU."""
     return load32(rs + _NUMA_NODE)

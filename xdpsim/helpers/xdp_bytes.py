@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xdpsim.bits import M64
-from xdpsim.helpers.rows import Arg, Ret, native_helper
+from xdpsim.helpers.rows import native_helper
 from xdpsim.memory.native import native
 from xdpsim.memory.raw import copy, load32, load64
 from xdpsim.memory.structs import FRAG, LINEAR_END, SHARED_INFO, XDP_BUFF
@@ -73,13 +73,13 @@ def xdp_copy_bytes(ctx: int, offset: int, buf: int, size: int, is_store: int) ->
     return 0
 
 
-@native_helper(188, args=(Arg.CTX,), returns=Ret.INTEGER, programs=("XDP",))
+@native_helper(188, programs=("XDP",))
 def bpf_xdp_get_buff_len(rs: int, ctx: int) -> int:
     """Bytes of the packet, its frags included."""
     return xdp_buff_len(ctx)
 
 
-@native_helper(189, args=(Arg.CTX, Arg.ANYTHING, Arg.UNINIT_MEM, Arg.SIZE), returns=Ret.INTEGER, programs=("XDP",))
+@native_helper(189, programs=("XDP",))
 def bpf_xdp_load_bytes(rs: int, ctx: int, offset: int, buf: int, size: int) -> int:
     """Copy packet bytes to `buf`; -EINVAL past the packet's end, -EFAULT for an offset or a length over 65,535."""
     offset = offset & _LOW32
@@ -87,7 +87,7 @@ def bpf_xdp_load_bytes(rs: int, ctx: int, offset: int, buf: int, size: int) -> i
     return error if error else xdp_copy_bytes(ctx, offset, buf, size & _LOW32, 0)
 
 
-@native_helper(190, args=(Arg.CTX, Arg.ANYTHING, Arg.MEM, Arg.SIZE), returns=Ret.INTEGER, programs=("XDP",))
+@native_helper(190, programs=("XDP",))
 def bpf_xdp_store_bytes(rs: int, ctx: int, offset: int, buf: int, size: int) -> int:
     """Copy `buf` into the packet; errors as those of xdp_load_bytes."""
     offset = offset & _LOW32

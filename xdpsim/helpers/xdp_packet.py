@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xdpsim.bits import M64
-from xdpsim.helpers.rows import Arg, Ret, native_helper
+from xdpsim.helpers.rows import native_helper
 from xdpsim.memory.native import native
 from xdpsim.memory.raw import copy, fill, load32, load64, sext32, slt, store32, store64
 from xdpsim.memory.structs import FRAG, FRAME_BYTES, LINEAR_END, SHARED_INFO, XDP_BUFF, XDP_FRAME_BYTES
@@ -26,7 +26,7 @@ _META_MAX = 255
 _LOWEST = -(1 << 31) & M64
 
 
-@native_helper(44, args=(Arg.CTX, Arg.ANYTHING), returns=Ret.INTEGER, moves_packet=True, programs=("XDP",))
+@native_helper(44, programs=("XDP",))
 def bpf_xdp_adjust_head(rs: int, ctx: int, delta: int) -> int:
     """Move the start by `delta` (signed 32 bits); metadata moves along. -EINVAL past the headroom or below 14 bytes."""
     delta = sext32(delta)
@@ -43,7 +43,7 @@ def bpf_xdp_adjust_head(rs: int, ctx: int, delta: int) -> int:
     return 0
 
 
-@native_helper(54, args=(Arg.CTX, Arg.ANYTHING), returns=Ret.INTEGER, moves_packet=True, programs=("XDP",))
+@native_helper(54, programs=("XDP",))
 def bpf_xdp_adjust_meta(rs: int, ctx: int, delta: int) -> int:
     """Move the start of the metadata; -EINVAL outside the headroom, -EACCES unless its size is a multiple of 4."""
     data = load64(ctx + _DATA)
@@ -57,7 +57,7 @@ def bpf_xdp_adjust_meta(rs: int, ctx: int, delta: int) -> int:
     return 0
 
 
-@native_helper(65, args=(Arg.CTX, Arg.ANYTHING), returns=Ret.INTEGER, moves_packet=True, programs=("XDP",))
+@native_helper(65, programs=("XDP",))
 def bpf_xdp_adjust_tail(rs: int, ctx: int, delta: int) -> int:
     """Move the end by `delta` (signed 32 bits), zeroing what is gained; -EINVAL past the tailroom or below 14 bytes."""
     delta = sext32(delta)

@@ -1,0 +1,80 @@
+"""Prototypes: every helper has one for every type that may call it, and which it is depends on type and attach type."""
+
+from __future__ import annotations
+
+import pytest
+
+from xdpsim.helpers.ids import HELPERS_BY_ID, HELPERS_OF_TYPE
+from xdpsim.helpers.kinds import Arg, Ret
+from xdpsim.helpers.proto_rows import PROTOS
+from xdpsim.helpers.protos import proto_for, row_for
+from xdpsim.helpers.rows import HELPERS
+from xdpsim.progtypes.attach import AttachType
+from xdpsim.sim.sim import HELPER_MODULES
+
+
+def named(name: str, program_type: str, attach_type: int = 0) -> tuple[Arg, ...] | None:
+    """The argument kinds of a helper, None where it is not offered."""
+    (number,) = (row.id for row in HELPERS_BY_ID.values() if row.name == "bpf_" + name)
+    found = proto_for(number, program_type, attach_type)
+    return found.args if found else None
+
+
+def test_every_helper_has_a_prototype() -> None:
+    assert {number for number, _ in PROTOS} == HELPERS_BY_ID.keys()
+    assert all(row_for(number, name).id == number for name, ids in HELPERS_OF_TYPE.items() for number in ids)
+
+
+def test_rows_of_bodies_follow_the_prototypes() -> None:
+    assert HELPER_MODULES
+    for (number, program_type), row in HELPERS.items():
+        proto = row_for(number, program_type)
+        assert (row.args, row.returns, row.moves_packet) == (proto.args, proto.returns, proto.moves_packet)
+
+
+@pytest.mark.parametrize(
+    ("name", "program_type", "attach", "args"),
+    [
+        ("get_cgroup_classid", "XDP", 0, ()),
+        ("get_cgroup_classid", "SCHED_CLS", 0, (Arg.CTX,)),
+        ("get_socket_cookie", "SCHED_CLS", 0, (Arg.CTX,)),
+        ("get_socket_cookie", "SK_REUSEPORT", 0, (Arg.BTF_ID_SOCK_COMMON_OR_NULL,)),
+        ("sk_assign", "SK_LOOKUP", AttachType.SK_LOOKUP, (Arg.CTX, Arg.SOCKET_OR_NULL, Arg.ANYTHING)),
+        ("bind", "CGROUP_SOCK_ADDR", AttachType.CGROUP_INET4_CONNECT, (Arg.CTX, Arg.MEM_RDONLY, Arg.SIZE)),
+        ("bind", "CGROUP_SOCK_ADDR", AttachType.CGROUP_INET4_BIND, None),
+        ("get_retval", "CGROUP_SOCK_ADDR", AttachType.CGROUP_UDP4_RECVMSG, None),
+        ("get_retval", "CGROUP_SOCK_ADDR", AttachType.CGROUP_UDP4_SENDMSG, ()),
+        ("setsockopt", "CGROUP_SOCKOPT", AttachType.CGROUP_GETSOCKOPT, None),
+        ("skb_store_bytes", "XDP", 0, None),
+        ("copy_from_user", "XDP", 0, (Arg.UNINIT_MEM, Arg.SIZE_OR_ZERO, Arg.ANYTHING)),
+    ],
+)
+def test_what_depends_on_the_type(name: str, program_type: str, attach: int, args: tuple[Arg, ...] | None) -> None:
+    assert named(name, program_type, attach) == args
+
+
+def test_kinds_have_the_kernels_flags() -> None:
+    assert (Arg.UNINIT_MEM.base, Arg.UNINIT_MEM.flags) == ("ARG_PTR_TO_MEM", {"MEM_UNINIT", "MEM_WRITE"})
+    assert (Arg.FIXED_MEM_20.size, Arg.MEM.size) == (20, 0)
+    assert Arg.FIXED_MEM_20.words.endswith("MEM_RDONLY, 20 bytes")
+    assert Ret.SOCKET_OR_NULL.flags == {"PTR_MAYBE_NULL"}
+
+
+def test_kernel_types_stand_where_a_kind_needs_one() -> None:
+    for row in PROTOS.values():
+        assert bool(row.ret_btf) == (row.returns.base == "RET_PTR_TO_BTF_ID" and row.name != "bpf_kptr_xchg"), row.name
+        needs = [kind.base == "ARG_PTR_TO_BTF_ID" for kind in row.args]
+        assert [bool(name) for name in row.arg_btf] == (needs if row.arg_btf else []), row.name
+        assert row.arg_btf or not any(needs) or row.name == "bpf_kptr_xchg", row.name
+
+
+def test_which_argument_gives_a_reference_up() -> None:
+    released = {row.name: row.release_arg for row in PROTOS.values() if row.release_arg}
+    assert released == {
+        "bpf_sk_release": 1,
+        "bpf_ringbuf_submit": 1,
+        "bpf_ringbuf_discard": 1,
+        "bpf_ringbuf_submit_dynptr": 1,
+        "bpf_ringbuf_discard_dynptr": 1,
+        "bpf_kptr_xchg": 2,
+    }
