@@ -14,7 +14,23 @@ from functools import cache
 from pathlib import Path
 
 from xdpsim.btf.parse import VOID
-from xdpsim.btf.types import Array, Btf, Enum, Float, FuncProto, Fwd, Int, Kind, Member, Param, Ref, Struct, Type
+from xdpsim.btf.types import (
+    Array,
+    Btf,
+    Enum,
+    Float,
+    Func,
+    FuncProto,
+    Fwd,
+    Int,
+    Kind,
+    Linkage,
+    Member,
+    Param,
+    Ref,
+    Struct,
+    Type,
+)
 
 TYPES_FILE = Path(__file__).with_name("linux618.types")
 NAMES_FILE = Path(__file__).with_name("linux618.names")
@@ -43,13 +59,11 @@ def linux618() -> KernelTypes:
 
 
 def read_types(lines: Iterable[str]) -> KernelTypes:
-    """A table out of its lines, up to those that name kfuncs."""
+    """A table out of its lines."""
     types: list[Type] = [VOID]
     opaque: set[int] = set()
     for line in lines:
         letter, *fields = line.split("\t")
-        if letter == "F":
-            break
         if letter in "SU":
             opaque.add(len(types))
         types.append(_READERS[letter](len(types), letter, fields))
@@ -59,7 +73,7 @@ def read_types(lines: Iterable[str]) -> KernelTypes:
 @cache
 def kfuncs() -> frozenset[str]:
     """Names of the kfuncs of Linux 6.18."""
-    return frozenset(line[2:] for line in _lines() if line.startswith("F\t"))
+    return frozenset(row.name for row in linux618().btf.types if isinstance(row, Func))
 
 
 @cache
@@ -121,6 +135,16 @@ def _proto(number: int, letter: str, fields: list[str]) -> Type:
     return FuncProto(number, Kind.FUNC_PROTO, "", int(fields[0]), tuple(Param("", int(text)) for text in fields[1:]))
 
 
+def _named_proto(number: int, letter: str, fields: list[str]) -> Type:
+    pairs = (text.split(":") for text in fields[1:])
+    params = tuple(Param(name, int(type_id)) for name, type_id in pairs)
+    return FuncProto(number, Kind.FUNC_PROTO, "", int(fields[0]), params)
+
+
+def _func(number: int, letter: str, fields: list[str]) -> Type:
+    return Func(number, Kind.FUNC, fields[0], int(fields[1]), Linkage.STATIC)
+
+
 def _fwd(number: int, letter: str, fields: list[str]) -> Type:
     return Fwd(number, Kind.FWD, fields[0], fields[1] == "1")
 
@@ -147,6 +171,8 @@ _READERS: dict[str, Callable[[int, str, list[str]], Type]] = {
     "a": _array,
     "f": _float,
     "p": _proto,
+    "P": _named_proto,
+    "F": _func,
     "w": _fwd,
     **dict.fromkeys(_REFS, _ref),
 }

@@ -1,7 +1,7 @@
 """Makes linux618.types and linux618.names out of the BTF of a running Linux 6.18: `python -m xdpsim.btf.make_linux618`.
 
-The first holds the layouts of the types that network programs touch (SEEDS, and all that these contain by value);
-what they only point to is written without members. The second holds the name of every type of that kernel, so that
+The first holds the layouts of the types that network programs touch (SEEDS, the parameters of kfuncs, and all that
+these contain by value); what they only point to is written without members. Behind them come the kfuncs themselves. The second holds the name of every type of that kernel, so that
 "not in Linux" and "not in the table" stay two answers. linux618.py reads both; this is for whoever renews them.
 """
 
@@ -13,7 +13,22 @@ from pathlib import Path
 
 from xdpsim.btf.linux618 import NAMED_KINDS, NAMES_FILE, TYPES_FILE, name_hash
 from xdpsim.btf.parse import parse
-from xdpsim.btf.types import Array, Btf, DeclTag, Enum, Float, FuncProto, Fwd, Int, Kind, Member, Ref, Struct, Type
+from xdpsim.btf.types import (
+    Array,
+    Btf,
+    DeclTag,
+    Enum,
+    Float,
+    Func,
+    FuncProto,
+    Fwd,
+    Int,
+    Kind,
+    Member,
+    Ref,
+    Struct,
+    Type,
+)
 
 HOST = Path("/sys/kernel/btf/vmlinux")
 
@@ -84,7 +99,9 @@ class Writer:
 
     def __init__(self, btf: Btf) -> None:
         self.btf = btf
-        self.whole = self._by_value([row.id for name in SEEDS for row in btf.types if row.name == name and _seed(row)])
+        self.kfuncs = _kfuncs(btf)
+        seeds = [row.id for name in SEEDS for row in btf.types if row.name == name and _seed(row)]
+        self.whole = self._by_value(seeds + [pointee for row in self.kfuncs for pointee in self._pointees(row)])
         self.numbers: dict[int, int] = {0: 0}
         self.order: list[int] = []
 
@@ -102,6 +119,13 @@ class Writer:
                 ids.append(row.type_id)
         return seen
 
+    def _pointees(self, kfunc: Func) -> list[int]:
+        """What the parameters of a kfunc point to."""
+        proto = self.btf.types[kfunc.type_id]
+        assert isinstance(proto, FuncProto)
+        pointers = (self.btf.resolve(p.type_id) for p in proto.params)
+        return [row.type_id for row in pointers if isinstance(row, Ref)]
+
     def number(self, type_id: int) -> int:
         """The number that a type has, or gets, in the table."""
         if type_id not in self.numbers:
@@ -113,6 +137,8 @@ class Writer:
         """All of the table, until nothing new is referred to."""
         for type_id in sorted(self.whole):
             self.number(type_id)
+        for row in self.kfuncs:
+            self.number(row.id)
         found: list[str] = []
         while len(found) < len(self.order):
             found.append("\t".join(self._fields(self.btf.types[self.order[len(found)]])))
@@ -134,6 +160,11 @@ class Writer:
             return ["i", row.name, str(row.size), str(row.bits), flags]
         if isinstance(row, Float):
             return ["f", row.name, str(row.size)]
+        if isinstance(row, Func):
+            return ["F", row.name, str(self.number(row.type_id))]
+        if isinstance(row, FuncProto) and any(p.name for p in row.params):
+            named = (f"{p.name}:{self.number(p.type_id)}" for p in row.params)
+            return ["P", str(self.number(row.return_id)), *named]
         if isinstance(row, FuncProto):
             return ["p", str(self.number(row.return_id)), *(str(self.number(p.type_id)) for p in row.params)]
         if isinstance(row, Fwd):
@@ -151,6 +182,13 @@ _REFS = {
     Kind.RESTRICT: "r",
     Kind.TYPE_TAG: "g",
 }
+
+
+def _kfuncs(btf: Btf) -> list[Func]:
+    """The functions that are tagged as kfuncs, by name."""
+    tagged = {row.type_id for row in btf.types if isinstance(row, DeclTag) and row.name == "bpf_kfunc"}
+    found = [row for row in btf.types if isinstance(row, Func) and row.id in tagged]
+    return sorted(found, key=lambda row: row.name)
 
 
 def _member(m: Member, number: int) -> str:
@@ -171,9 +209,6 @@ def main() -> None:
     missing = [name for name in SEEDS if name not in present]
     print("not in this kernel:", *missing, file=sys.stderr)
     lines = Writer(btf).lines()
-    lines += sorted(
-        f"F\t{btf.types[row.type_id].name}" for row in btf.types if isinstance(row, DeclTag) and row.name == "bpf_kfunc"
-    )
     TYPES_FILE.write_bytes(zlib.compress("\n".join(lines).encode(), 9))
     hashes = {name_hash(row.kind, row.name) for row in btf.types if row.kind in NAMED_KINDS and row.name}
     NAMES_FILE.write_bytes(b"".join(sorted(hashes)))
