@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from xdpsim.errors import XdpsimBug
 from xdpsim.isa.rows import Family
-from xdpsim.verifier.calls import calls_sync_callback
+from xdpsim.verifier.callinfo import calls_back_now
 from xdpsim.verifier.history import (
     DST_REG_STACK,
     FRAMENO_MASK,
@@ -185,7 +185,7 @@ def _call_local(env: Env, insn: Insn, idx: int, after: int, entry: Entry | None,
 
 def _call(env: Env, insn: Insn, idx: int, after: int, entry: Entry | None, wanted: Wanted) -> bool:
     regs, frame = wanted.regs, wanted.frame
-    if idx != after - 1 and calls_sync_callback(env, insn):
+    if idx != after - 1 and calls_back_now(env, insn):
         _need(not regs[frame] & ~ARGS and not wanted.slots[frame], "callback unexpected regs or stack slots")
         regs[frame] = 0
         wanted.frame -= 1

@@ -119,9 +119,7 @@ def destroy_if_dynptr_stack_slot(env: Env, frame: Frame, spi: int) -> None:
     if _type_of(slot.reg) == DYNPTR_TYPE_RINGBUF:
         env.fail(errno.EINVAL, "cannot overwrite referenced dynptr")
     number, invalid = slot.reg.id, refs.invalid_reg(env)
-    refs.change_registers(
-        env.cur, lambda reg: invalid if reg.type in _SLICES and reg.extra[1] == number else None
-    )
+    refs.change_registers(env.cur, lambda reg: invalid if reg.type in _SLICES and reg.extra[1] == number else None)
     _forget(env, frame, spi)
 
 

@@ -40,7 +40,6 @@ class Aux:
         "calls_callback",
         "ctx_field",
         "fastcall_pattern",
-        "fastcall_spills",
         "force_checkpoint",
         "is_iter_next",
         "jmp_point",
@@ -63,7 +62,7 @@ class Aux:
         self.seen = 0
         self.alu_state = self.alu_limit = 0
         self.nospec = self.nospec_result = False
-        self.fastcall_pattern = self.fastcall_spills = 0
+        self.fastcall_pattern = 0
         self.access_type: int | None = None
         """Base type of the pointer that a load or store goes through, the same on every path."""
         self.ctx_field: Any = None

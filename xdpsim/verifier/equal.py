@@ -144,12 +144,7 @@ def reg_safe(env: Env, old: Reg, cur: Reg, ids: Ids, exact: int) -> bool:
             and ids.match(old.ref, cur.ref)
         )
     if kind in (PTR_TO_PACKET, PTR_TO_PACKET_META):
-        return (
-            old.extra <= cur.extra
-            and old.off == cur.off
-            and ids.match(old.id, cur.id)
-            and within(old.num, cur.num)
-        )
+        return old.extra <= cur.extra and old.off == cur.off and ids.match(old.id, cur.id) and within(old.num, cur.num)
     if kind == PTR_TO_STACK:
         return regs_exact(old, cur, ids) and old.frameno == cur.frameno
     return kind == PTR_TO_ARENA or regs_exact(old, cur, ids)

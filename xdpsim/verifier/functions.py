@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from xdpsim.errors import XdpsimBug
 from xdpsim.progtypes.returns import return_range
 from xdpsim.verifier.branch import push_stack
-from xdpsim.verifier.calls import calls_async_callback, sleeps_later
+from xdpsim.verifier.callinfo import callee_name, calls_back_later
 from xdpsim.verifier.func_args import check_subprog_call
 from xdpsim.verifier.log import print_state, type_str
 from xdpsim.verifier.packet import clear_all_pkt_pointers
@@ -29,6 +29,16 @@ if TYPE_CHECKING:
     from xdpsim.isa.insn import Insn
     from xdpsim.verifier.env import Env
 
+_SLEEPS_LATER = frozenset(
+    {
+        "bpf_wq_set_callback_impl",
+        "bpf_task_work_schedule_signal",
+        "bpf_task_work_schedule_resume",
+        "bpf_task_work_schedule_signal_impl",
+        "bpf_task_work_schedule_resume_impl",
+    }
+)
+"""Kernel functions whose callbacks may sleep."""
 SetCallee = Callable[["Env", Frame, Frame, int], None]
 """Gives a callee's frame its arguments: (env, caller, callee, insn_idx)."""
 
@@ -58,9 +68,9 @@ def check_func_call(env: Env, insn: Insn, idx: int) -> int:
         raise XdpsimBug(f"verifier: target of func call at insn {idx} is not a program")
     state = env.cur
     caller = state.frames[state.curframe]
-    problem = check_subprog_call(env, subprog)
+    problem, why = check_subprog_call(env, subprog)
     if env.subprogs[subprog].is_global:
-        _call_global(env, subprog, caller, problem)
+        _call_global(env, subprog, caller, problem, why)
         return idx + 1
     _enter(env, state, subprog, idx, _set_callee)
     clear_caller_saved(env, caller.regs)
@@ -73,7 +83,7 @@ def check_func_call(env: Env, insn: Insn, idx: int) -> int:
     return env.subprogs[subprog].start
 
 
-def _call_global(env: Env, subprog: int, caller: Frame, problem: int) -> None:
+def _call_global(env: Env, subprog: int, caller: Frame, problem: int, why: str) -> None:
     """Global functions are verified on their own: a call only has to keep to their prototype."""
     sub, cur = env.subprogs[subprog], env.cur
     if cur.active_locks:
@@ -88,7 +98,9 @@ def _call_global(env: Env, subprog: int, caller: Frame, problem: int) -> None:
             "a non-sleepable BPF program context",
         )
     if problem:
-        env.fail(problem, f"Caller passes invalid args into func#{subprog} ('{sub.name}')")
+        text = f"Caller passes invalid args into func#{subprog} ('{sub.name}')"
+        env.verbose(text + "\n")
+        env.refuse(problem, f"{why}\n{text}" if why else text)
     env.verbose(f"Func#{subprog} ('{sub.name}') is global and assumed valid.\n")
     if sub.changes_pkt_data:
         clear_all_pkt_pointers(env)
@@ -104,9 +116,9 @@ def push_callback_call(env: Env, insn: Insn, insn_idx: int, subprog: int, set_ca
     check_subprog_call(env, subprog)
     sub = env.subprogs[subprog]
     sub.is_cb = True
-    if calls_async_callback(env, insn):
+    if calls_back_later(env, insn):
         sub.is_async_cb = True
-        queued = _push_async(env, sub.start, insn_idx, subprog, sleeps_later(env, insn))
+        queued = _push_async(env, sub.start, insn_idx, subprog, callee_name(env, insn) in _SLEEPS_LATER)
         callee = queued.frames[0]
         callee.async_entry_cnt = caller.async_entry_cnt + 1
         set_callee(env, caller, callee, insn_idx)

@@ -29,9 +29,7 @@ def in_rbtree_lock_required_cb(env: Env) -> bool:
     if len(env.cur.frames) == 1 or not frame.in_callback_fn:
         return False
     caller = env.code[frame.callsite]
-    return (
-        caller is not None and caller.family is Family.CALL_KFUNC and env.spec.kfuncs[caller.imm] in _RBTREE_CALLERS
-    )
+    return caller is not None and caller.family is Family.CALL_KFUNC and env.spec.kfuncs[caller.imm] in _RBTREE_CALLERS
 
 
 def process_spin_lock(env: Env, regno: int, flags: int) -> None:

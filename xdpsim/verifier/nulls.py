@@ -5,8 +5,6 @@ Follows mark_ptr_or_null_regs(), mark_ptr_not_null_reg(), reg_not_null() and is_
 
 from __future__ import annotations
 
-from typing import Any
-
 from xdpsim.verifier import refs
 from xdpsim.verifier.fields import ASYNC_FIELDS, LOCK_FIELDS, has_field, record_of
 from xdpsim.verifier.regtypes import (
@@ -126,5 +124,3 @@ def mark_ptr_or_null_regs(state: State, regno: int, is_zero: bool) -> None:
 def may_point_to_lock(reg: Reg) -> bool:
     """Whether there is a spin lock in what it points to (reg_may_point_to_spin_lock)."""
     return has_field(record_of(reg), LOCK_FIELDS)
-
-

@@ -69,9 +69,7 @@ def trace_back(env: Env, start: State, wanted: Wanted) -> bool:
     return changed
 
 
-def _through_state(
-    env: Env, state: State, last: int, after: int, wanted: Wanted, skip_first: bool
-) -> tuple[int, bool]:
+def _through_state(env: Env, state: State, last: int, after: int, wanted: Wanted, skip_first: bool) -> tuple[int, bool]:
     """Back from insn `last` to where the state begins; the insn behind it, and whether nothing is wanted now."""
     end, idx = len(state.jmp_history), last
     while True:

@@ -26,7 +26,7 @@ from xdpsim.verifier.precision import mark_all_imprecise, propagate_precision
 from xdpsim.verifier.regs import same_callsites
 from xdpsim.verifier.regtypes import SCALAR_VALUE
 from xdpsim.verifier.slots import is_spill, spi_of
-from xdpsim.verifier.state import EMPTY_SLOT, ITER, UNINIT, Frame, Reg, Slot, State
+from xdpsim.verifier.state import EMPTY_SLOT, ITER, UNINIT, Reg, Slot, State
 
 if TYPE_CHECKING:
     from xdpsim.verifier.env import Aux, Env

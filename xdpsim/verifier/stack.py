@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from xdpsim.isa.rows import Family
 from xdpsim.verifier.dynptr import destroy_if_dynptr_stack_slot
+from xdpsim.verifier.fastcall import SPILLS
 from xdpsim.verifier.history import push, stack_flags
 from xdpsim.verifier.log import print_linfo
 from xdpsim.verifier.precision import mark_chain_precision
@@ -74,7 +75,8 @@ def _keep_fastcall_contract(env: Env, frame: Frame, insn_idx: int, off: int) -> 
     subprog.fastcall_stack_off = FASTCALL_OFF
     end = env.subprogs[frame.subprogno + 1].start
     for aux in env.aux[subprog.start : end]:
-        aux.fastcall_spills = aux.fastcall_pattern = 0
+        aux.fastcall_pattern = 0
+        aux.notes.pop(SPILLS, None)
 
 
 def check_stack_write(env: Env, ptr_regno: int, off: int, size: int, value_regno: int, insn_idx: int) -> None:
@@ -115,7 +117,9 @@ def _write_fixed(env: Env, frame: Frame, off: int, size: int, value_regno: int, 
         elif reg.id:
             reg = Reg(SCALAR_VALUE, reg.num, reg.off, 0, reg.ref, reg.precise)
         spill(env, frame, spi, reg, size)
-    elif reg is None and whole and env.bpf_capable and (imm := _stored_immediate(env, insn_idx, value_regno)) is not None:
+    elif (
+        reg is None and whole and env.bpf_capable and (imm := _stored_immediate(env, insn_idx, value_regno)) is not None
+    ):
         spill(env, frame, spi, const_reg(imm), size)
     elif reg is not None and is_spillable(reg):
         if size != 8:
@@ -142,16 +146,10 @@ def _write_plain(env: Env, frame: Frame, off: int, size: int, value_regno: int, 
     write_bytes(frame, off, size, kind)
 
 
-def _write_variable(
-    env: Env, frame: Frame, ptr: Reg, off: int, size: int, value_regno: int, insn_idx: int
-) -> None:
+def _write_variable(env: Env, frame: Frame, ptr: Reg, off: int, size: int, value_regno: int, insn_idx: int) -> None:
     """A store somewhere in a range: every slot of it loses its spill, zeroes stay zeroes where zero is written."""
     low, high = ptr.num.smin + off, ptr.num.smax + off + size
-    is_zero = (
-        is_null(env.regs[value_regno])
-        if value_regno >= 0
-        else _stored_immediate(env, insn_idx, value_regno) == 0
-    )
+    is_zero = is_null(env.regs[value_regno]) if value_regno >= 0 else _stored_immediate(env, insn_idx, value_regno) == 0
     for at in range(low, high):
         destroy_if_dynptr_stack_slot(env, frame, spi_of(at))
     _keep_fastcall_contract(env, frame, insn_idx, low)

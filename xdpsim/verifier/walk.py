@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING
 
 from xdpsim.isa.rows import Family, Imm64
 from xdpsim.verifier import history
-from xdpsim.verifier.access import check_atomic, check_load_mem, check_mem_access, check_store_reg, save_aux_ptr_type
-from xdpsim.verifier.access import check_ptr_off_reg
+from xdpsim.verifier.access import check_atomic, check_load_mem, check_store_imm, check_store_reg
+from xdpsim.verifier.alu import check_alu_op
 from xdpsim.verifier.branch import check_cond_jmp_op, check_may_goto
 from xdpsim.verifier.env import Refusal
 from xdpsim.verifier.functions import check_exit, check_func_call
 from xdpsim.verifier.helper_call import check_helper_call
-from xdpsim.verifier.insn_text import insn_text
 from xdpsim.verifier.kfunc_call import SPIN_ALLOWED, THROW, check_kfunc_call
-from xdpsim.verifier.log import print_insn_state, print_linfo, state_text
+from xdpsim.verifier.log import print_insn, print_insn_state, print_linfo, state_text
 from xdpsim.verifier.prune import is_state_visited, update_branch_counts
-from xdpsim.verifier.ptr_alu import check_alu_op
 from xdpsim.verifier.refs import check_resource_leak
+from xdpsim.verifier.region import check_ptr_off_reg
 from xdpsim.verifier.regs import check_dst, check_src, clear_caller_saved
 from xdpsim.verifier.regtypes import CONST_PTR_TO_MAP, PTR_TO_CTX, PTR_TO_FUNC, PTR_TO_MAP_VALUE
 from xdpsim.verifier.scalar import ZERO
@@ -142,9 +141,7 @@ def _print_insn(env: Env, whole_state: int) -> None:
     if env.scratched_regs or env.scratched_slots:
         print_insn_state(env, state, state.curframe)
     print_linfo(env, idx, "; ")
-    insn = env.code[idx]
-    if insn is not None:
-        env.verbose(f"{idx}: {insn_text(env, insn)}\n")
+    print_insn(env, idx, env.code[idx])
 
 
 # One function for each kind of insn.
@@ -166,9 +163,7 @@ def _store_reg(env: Env, insn: Insn, idx: int) -> int:
 
 
 def _store_imm(env: Env, insn: Insn, idx: int) -> int:
-    kind = check_src(env, insn.dst).type
-    check_mem_access(env, idx, insn.dst, insn.off, insn.width, True, -1)
-    save_aux_ptr_type(env, kind, False)
+    check_store_imm(env, insn)
     return idx + 1
 
 
