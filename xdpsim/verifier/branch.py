@@ -26,7 +26,7 @@ from xdpsim.verifier.regtypes import (
     PTR_TO_STACK,
     SCALAR_VALUE,
 )
-from xdpsim.verifier.scalar_branch import branch_taken, refine
+from xdpsim.verifier.scalar_branch import branch_taken, refine, refine_same
 from xdpsim.verifier.state import Reg, State, const_reg
 
 if TYPE_CHECKING:
@@ -192,19 +192,21 @@ def _both_ways(env: Env, insn: Insn, idx: int, dst: Reg, src: Reg) -> int:
 
 
 def _refine(insn: Insn, dst: Reg, src: Reg, regs: list[Reg], other_regs: list[Reg]) -> None:
-    dst_true, src_true, dst_false, src_false = refine(dst.num, src.num, insn.op, insn.bits)
     if insn.uses_reg and insn.dst == insn.src:
-        # One register on both sides: Linux refines it twice, in place, and the second operand's turn is the last.
-        dst_true, dst_false = src_true, src_false
+        dst_true, dst_false = refine_same(dst.num, insn.op, insn.bits)
+        src_true = src_false = src.num
+    else:
+        dst_true, src_true, dst_false, src_false = refine(dst.num, src.num, insn.op, insn.bits)
     if dst_false is not dst.num:
         regs[insn.dst] = Reg(SCALAR_VALUE, dst_false, dst.off, dst.id, dst.ref, dst.precise)
     if dst_true is not dst.num:
         other_regs[insn.dst] = Reg(SCALAR_VALUE, dst_true, dst.off, dst.id, dst.ref, dst.precise)
-    if insn.uses_reg and insn.dst != insn.src:
-        if src_false is not src.num:
-            regs[insn.src] = Reg(SCALAR_VALUE, src_false, src.off, src.id, src.ref, src.precise)
-        if src_true is not src.num:
-            other_regs[insn.src] = Reg(SCALAR_VALUE, src_true, src.off, src.id, src.ref, src.precise)
+    if not insn.uses_reg or insn.dst == insn.src:
+        return
+    if src_false is not src.num:
+        regs[insn.src] = Reg(SCALAR_VALUE, src_false, src.off, src.id, src.ref, src.precise)
+    if src_true is not src.num:
+        other_regs[insn.src] = Reg(SCALAR_VALUE, src_true, src.off, src.id, src.ref, src.precise)
 
 
 def _learn_of_pointers(env: Env, insn: Insn, dst: Reg, src: Reg, this: State, other: State) -> None:

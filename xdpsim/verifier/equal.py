@@ -21,6 +21,7 @@ from xdpsim.verifier.regtypes import (
     PTR_TO_TP_BUFFER,
     SCALAR_VALUE,
 )
+from xdpsim.verifier.scalar import within
 from xdpsim.verifier.slots import is_full_scalar_spill
 from xdpsim.verifier.state import (
     BPF_ADD_CONST,
@@ -81,22 +82,6 @@ class Ids:
         return self.match(old, cur)
 
 
-def within(old: Scalar, cur: Scalar) -> bool:
-    """Every value that `cur` may have, `old` may have."""
-    return old is cur or (
-        old.umin <= cur.umin
-        and old.umax >= cur.umax
-        and old.smin <= cur.smin
-        and old.smax >= cur.smax
-        and old.u32_min <= cur.u32_min
-        and old.u32_max >= cur.u32_max
-        and old.s32_min <= cur.s32_min
-        and old.s32_max >= cur.s32_max
-        and not cur.mask & ~old.mask
-        and cur.value & ~old.mask == old.value
-    )
-
-
 def same_number(old: Scalar, cur: Scalar) -> bool:
     """All that is known is the same."""
     return old is cur or (
@@ -139,12 +124,12 @@ def reg_safe(env: Env, old: Reg, cur: Reg, ids: Ids, exact: int) -> bool:
         return (
             old.off == cur.off
             and old.extra == cur.extra
-            and within(old.num, cur.num)
+            and within(cur.num, old.num)
             and ids.match(old.id, cur.id)
             and ids.match(old.ref, cur.ref)
         )
     if kind in (PTR_TO_PACKET, PTR_TO_PACKET_META):
-        return old.extra <= cur.extra and old.off == cur.off and ids.match(old.id, cur.id) and within(old.num, cur.num)
+        return old.extra <= cur.extra and old.off == cur.off and ids.match(old.id, cur.id) and within(cur.num, old.num)
     if kind == PTR_TO_STACK:
         return regs_exact(old, cur, ids) and old.frameno == cur.frameno
     return kind == PTR_TO_ARENA or regs_exact(old, cur, ids)
@@ -159,7 +144,7 @@ def _scalar_safe(env: Env, old: Reg, cur: Reg, ids: Ids, exact: int) -> bool:
         return False
     if old.id & BPF_ADD_CONST and old.off != cur.off:
         return False
-    return within(old.num, cur.num) and ids.match_scalars(old.id, cur.id)
+    return within(cur.num, old.num) and ids.match_scalars(old.id, cur.id)
 
 
 def _as_scalar(env: Env, slot: Slot) -> Reg | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from xdpsim.verifier.history import MAX_LINKED, Linked
 from xdpsim.verifier.regtypes import SCALAR_VALUE
-from xdpsim.verifier.scalar_alu import add_unsynced
+from xdpsim.verifier.scalar_arith import plus
 from xdpsim.verifier.slots import is_spill
 from xdpsim.verifier.state import BPF_ADD_CONST, Reg, Slot
 
@@ -57,7 +57,7 @@ def sync(state: State, known: Reg, at: Linked, found: list[Linked]) -> None:
         if not (reg.id | known.id) & BPF_ADD_CONST or reg.off == known.off:
             made = known
         else:
-            num = add_unsynced(known.num, reg.off - known.off)
+            num = plus(known.num, reg.off - known.off)
             made = Reg(SCALAR_VALUE, num, reg.off, known.id, known.ref, known.precise)
         if is_reg:
             frame.regs[place] = made

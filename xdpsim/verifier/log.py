@@ -14,7 +14,7 @@ from xdpsim.verifier import regtypes as rt
 from xdpsim.verifier.env import Env
 from xdpsim.verifier.func_info import string_at
 from xdpsim.verifier.insn_text import insn_text
-from xdpsim.verifier.scalar_text import scalar_text, signed_text, unsigned_text
+from xdpsim.verifier.scalar_text import range_parts, snum_text, unum_text
 from xdpsim.verifier.state import BPF_ADD_CONST, DYNPTR, ITER, SPILL, Reg, Slot, State
 
 _ALIGNMENT, _MIN_ALIGNMENT = 40, 8
@@ -79,7 +79,7 @@ def reg_text(reg: Reg, frameno: int = 0) -> str:
     if kind == rt.SCALAR_VALUE:
         mark = "P" if reg.precise else ""
         if not num.mask:
-            return mark + signed_text(signed(num.value, 64))
+            return mark + snum_text(signed(num.value, 64))
         return f"{mark}scalar({','.join((*_ids(reg), *_number(reg)))})"
     name = type_str(kind)
     if kind == rt.PTR_TO_ARENA:
@@ -87,7 +87,7 @@ def reg_text(reg: Reg, frameno: int = 0) -> str:
     if kind == rt.PTR_TO_STACK:
         name += f"[{reg.frameno}]" if reg.frameno != frameno else ""
         if not num.mask:
-            return name + signed_text(signed(num.value + reg.off, 64))
+            return name + snum_text(signed(num.value + reg.off, 64))
     if kind & rt.BASE_MASK == rt.PTR_TO_BTF_ID:
         btf, type_id = reg.extra
         name += btf.types[type_id].name
@@ -113,11 +113,11 @@ def _attributes(reg: Reg) -> list[str]:
     if base in _MAP_POINTERS:
         pieces += _map_pieces(reg.extra[0].spec)
     if reg.off:
-        pieces.append(f"off={signed_text(reg.off)}")
+        pieces.append(f"off={snum_text(reg.off)}")
     if kind in rt.PACKET_TYPES:
-        pieces.append(f"r={unsigned_text(reg.extra & M64)}")
+        pieces.append(f"r={unum_text(reg.extra & M64)}")
     if base == rt.PTR_TO_MEM:
-        pieces.append(f"sz={unsigned_text(reg.extra[0])}")
+        pieces.append(f"sz={unum_text(reg.extra[0])}")
     if kind == rt.CONST_PTR_TO_DYNPTR:
         pieces.append(f"type={_dynptr_name(reg)}")
     return pieces
@@ -131,9 +131,9 @@ def _map_pieces(spec: MapSpec) -> list[str]:
 def _number(reg: Reg) -> list[str]:
     num = reg.num
     if num.mask:
-        text = scalar_text(num)
+        text = ",".join(range_parts(num))
         return [text] if text else []
-    return [f"imm={signed_text(signed(num.value, 64))}"] if num.value else []
+    return [f"imm={snum_text(signed(num.value, 64))}"] if num.value else []
 
 
 def _dynptr_name(reg: Reg) -> str:

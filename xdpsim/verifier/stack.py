@@ -16,7 +16,7 @@ from xdpsim.verifier.log import print_linfo
 from xdpsim.verifier.precision import mark_chain_precision
 from xdpsim.verifier.regs import frame_of, give_scalar_id, is_null, is_pointer
 from xdpsim.verifier.regtypes import NOT_INIT, PTR_TO_STACK, SCALAR_VALUE
-from xdpsim.verifier.scalar_text import tnum_text
+from xdpsim.verifier.tnum import tnum_text
 from xdpsim.verifier.slots import (
     grow,
     is_scalar_spill,
@@ -62,7 +62,7 @@ def check_within_bounds(env: Env, regno: int, off: int, size: int, *, write: boo
     if error:
         if num.mask == 0:
             env.fail(error, f"invalid{extra} stack R{regno} off={low} size={size}")
-        where = f"var_off={tnum_text(num)} off={off} size={size}"
+        where = f"var_off={tnum_text(num.value, num.mask)} off={off} size={size}"
         env.fail(error, f"invalid variable-offset{extra} stack R{regno} {where}")
     grow(env, frame, -low)
 
@@ -190,7 +190,7 @@ def check_stack_read(env: Env, ptr_regno: int, off: int, size: int, dst_regno: i
         _read_fixed(env, frame_of(env, reg), off + num.smin, size, dst_regno)
         return
     if dst_regno < 0:
-        where = f"var_off={tnum_text(num)} off={off} size={size}"
+        where = f"var_off={tnum_text(num.value, num.mask)} off={off} size={size}"
         env.fail(EACCES, f"variable offset stack pointer cannot be passed into helper function; {where}")
     frame = frame_of(env, reg)
     check_stack_range_initialized(env, ptr_regno, off, size, False, False, None)
@@ -283,7 +283,7 @@ def check_stack_range_initialized(
     else:
         if not env.bypass_spec_v1:
             what = f"R{regno} variable offset stack access prohibited for !root"
-            env.fail(EACCES, f"{what}, var_off={tnum_text(num)}")
+            env.fail(EACCES, f"{what}, var_off={tnum_text(num.value, num.mask)}")
         if meta is not None and meta.raw_mode:
             meta = None
         low, high = num.smin + off, num.smax + off
@@ -330,4 +330,4 @@ def _touch_byte(env: Env, frame: Frame, at: int, write: bool) -> bool:
 def _not_readable(env: Env, regno: int, num: Any, low: int, at: int, size: int) -> None:
     if num.mask == 0:
         env.fail(EACCES, f"invalid read from stack R{regno} off {low}+{at - low} size {size}")
-    env.fail(EACCES, f"invalid read from stack R{regno} var_off {tnum_text(num)}+{at - low} size {size}")
+    env.fail(EACCES, f"invalid read from stack R{regno} var_off {tnum_text(num.value, num.mask)}+{at - low} size {size}")
