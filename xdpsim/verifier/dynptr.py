@@ -28,7 +28,7 @@ from xdpsim.verifier.regtypes import (
     PTR_TO_STACK,
 )
 from xdpsim.verifier.scalar import ZERO
-from xdpsim.verifier.state import DYNPTR, Frame, Reg, Slot
+from xdpsim.verifier.state import DYNPTR, EMPTY_SLOT, Frame, Reg, Slot
 
 SLOTS = 2
 BAD_OFFSET, NOT_ALLOCATED = -1, -2
@@ -103,8 +103,7 @@ def callback_argument(env: Env, kind: int) -> Reg:
 
 def _forget(env: Env, frame: Frame, spi: int) -> None:
     """Nothing is in the two slots any more."""
-    empty = Slot(bytes(8), refs.unset_reg(env))
-    frame.stack[spi] = frame.stack[spi - 1] = empty
+    frame.stack[spi] = frame.stack[spi - 1] = EMPTY_SLOT
     env.stack_live.mark_write(frame.frameno, 3 << spi - 1)
 
 
@@ -118,6 +117,7 @@ def destroy_if_dynptr_stack_slot(env: Env, frame: Frame, spi: int) -> None:
         slot = frame.stack[spi]
     if _type_of(slot.reg) == DYNPTR_TYPE_RINGBUF:
         env.fail(errno.EINVAL, "cannot overwrite referenced dynptr")
+    env.scratched_slots |= 3 << spi - 1
     number, invalid = slot.reg.id, refs.invalid_reg(env)
     refs.change_registers(
         env.cur, lambda reg: invalid if reg.type in _SLICES and reg.extra[1] == number else None

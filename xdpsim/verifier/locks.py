@@ -14,7 +14,7 @@ from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import Family
 from xdpsim.verifier import refs
 from xdpsim.verifier.env import Env
-from xdpsim.verifier.fields import has_btf, has_field, map_name, offset_of, record_of
+from xdpsim.verifier.fields import has_btf, has_field, map_name, record_of
 from xdpsim.verifier.regtypes import PTR_TO_MAP_VALUE
 from xdpsim.verifier.state import REF_LOCK, REF_RES_LOCK, REF_RES_LOCK_IRQ, Reg
 
@@ -49,7 +49,7 @@ def process_spin_lock(env: Env, regno: int, flags: int) -> None:
     if not has_field(record, frozenset({f"{lock}_lock"})):
         what = f"map '{map_name(owner)}'" if is_map else "local 'kptr'"
         env.fail(errno.EINVAL, f"{what} has no valid {lock}_lock")
-    off, place = signed(reg.num.value + reg.off, 64), offset_of(record, f"{lock}_lock")
+    off, place = signed(reg.num.value + reg.off, 64), record.offset(f"{lock}_lock")
     if off != place:
         env.fail(errno.EINVAL, f"off {off} doesn't point to 'struct {lock}_lock' that is at {place}")
     kind = REF_LOCK
