@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from xdpsim.verifier import history, linked
 from xdpsim.verifier.history import DST_REG_STACK, SRC_REG_STACK, Linked
 from xdpsim.verifier.log import print_insn_state
-from xdpsim.verifier.nulls import is_trusted_reg, mark_ptr_not_null, mark_ptr_or_null_regs
+from xdpsim.verifier.nulls import mark_ptr_or_null_regs, non_null, not_null
 from xdpsim.verifier.packet import try_match_pkt_pointers
 from xdpsim.verifier.precision import mark_chain_precision
 from xdpsim.verifier.prune import find_prev_entry, widen_imprecise
@@ -147,27 +147,13 @@ def _is_branch_taken(a: Reg, b: Reg, op: str, bits: int) -> int:
         a, b = b, a
         if not _is_const(b, bits):
             return -1
-    if not _not_null(a) or b.num.value & (0xFFFF_FFFF if bits == 32 else -1):
+    if not not_null(a) or b.num.value & (0xFFFF_FFFF if bits == 32 else -1):
         return -1
     return {"jeq": 0, "jne": 1}.get(op, -1)
 
 
 def _is_const(reg: Reg, bits: int) -> bool:
     return reg.type == SCALAR_VALUE and not reg.num.mask & (0xFFFF_FFFF if bits == 32 else -1)
-
-
-def _not_null(reg: Reg) -> bool:
-    """A pointer that cannot be zero (reg_not_null)."""
-    kind = reg.type
-    if kind & PTR_MAYBE_NULL:
-        return False
-    plain = kind & BASE_MASK
-    return (
-        plain in _NEVER_NULL
-        or plain == CONST_PTR_TO_MAP
-        or (plain == PTR_TO_BTF_ID and is_trusted_reg(reg))
-        or (plain == PTR_TO_MEM and not kind & PTR_UNTRUSTED)
-    )
 
 
 def _packet_branch_taken(a: Reg, b: Reg, op: str) -> int:
@@ -250,7 +236,7 @@ def _lift_null(insn: Insn, dst: Reg, src: Reg, equal_regs: list[Reg]) -> None:
     if PTR_TO_BTF_ID in (src.type & BASE_MASK, dst.type & BASE_MASK):
         return
     regno = insn.src if src.type & PTR_MAYBE_NULL else insn.dst
-    equal_regs[regno] = mark_ptr_not_null(equal_regs[regno])
+    equal_regs[regno] = non_null(equal_regs[regno])
 
 
 def _match_packet(env: Env, insn: Insn, this: State, other: State) -> None:

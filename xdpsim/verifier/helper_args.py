@@ -13,7 +13,7 @@ from xdpsim.bits import signed
 from xdpsim.helpers.ids import HELPERS_BY_NAME
 from xdpsim.helpers.map_pairs import SOCKET_MAPS
 from xdpsim.helpers.protos import Proto
-from xdpsim.verifier import access, dynptr, locks, precision
+from xdpsim.verifier import access, dynptr, dynptr_args, locks, precision
 from xdpsim.verifier.arg_types import Kind, check_func_arg_reg_off, check_reg_type
 from xdpsim.verifier.const_args import check_reg_const_str, constant_map_key
 from xdpsim.verifier.env import Env
@@ -220,7 +220,7 @@ def _size(env: Env, regno: int, reg: Reg, kind: Kind, before: Kind | None, meta:
 
 
 def _dynptr(env: Env, regno: int, reg: Reg, kind: Kind, before: Kind | None, meta: CallMeta, insn_idx: int) -> None:
-    dynptr.process_dynptr_func(env, regno, insn_idx, kind.flags)
+    dynptr_args.process_dynptr_func(env, regno, insn_idx, kind.flags)
 
 
 def _alloc_size(
