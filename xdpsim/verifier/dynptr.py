@@ -2,8 +2,8 @@
 
 The register of both slots has type CONST_PTR_TO_DYNPTR and `extra` (DYNPTR_TYPE_*, whether it is the slot at the lower
 address); its `id` links the slices made of it, its `ref` is that of a ring buffer record. A callback's argument is such
-a register itself. Functions that take `env` log what they find wrong before they say so. Follows
-mark_stack_slots_dynptr() and its neighbours and process_dynptr_func() of kernel/bpf/verifier.c.
+a register itself. Functions that take `env` log what they find wrong before they say so. Arguments of calls are checked
+by dynptr_args.py. Follows mark_stack_slots_dynptr() and its neighbours in kernel/bpf/verifier.c.
 """
 
 from __future__ import annotations
@@ -11,35 +11,20 @@ from __future__ import annotations
 import errno
 
 from xdpsim.bits import signed
-from xdpsim.verifier import access, refs
+from xdpsim.verifier import refs
 from xdpsim.verifier.env import Env
 from xdpsim.verifier.regtypes import (
     CONST_PTR_TO_DYNPTR,
-    DYNPTR_TYPE_LOCAL,
     DYNPTR_TYPE_RINGBUF,
-    DYNPTR_TYPE_SKB,
-    DYNPTR_TYPE_SKB_META,
-    DYNPTR_TYPE_XDP,
-    DYNPTR_TYPES,
-    MEM_RDONLY,
-    MEM_UNINIT,
     PTR_MAYBE_NULL,
     PTR_TO_MEM,
-    PTR_TO_STACK,
 )
 from xdpsim.verifier.scalar import ZERO
-from xdpsim.verifier.state import DYNPTR, Frame, Reg, Slot
+from xdpsim.verifier.state import DYNPTR, EMPTY_SLOT, Frame, Reg, Slot
 
 SLOTS = 2
 BAD_OFFSET, NOT_ALLOCATED = -1, -2
 """What object_spi says in place of a slot: the offset is wrong, and the log says how; the stack does not reach there."""
-_NAMES = {
-    DYNPTR_TYPE_LOCAL: "local",
-    DYNPTR_TYPE_RINGBUF: "ringbuf",
-    DYNPTR_TYPE_SKB: "skb",
-    DYNPTR_TYPE_XDP: "xdp",
-    DYNPTR_TYPE_SKB_META: "skb_meta",
-}
 _SLICES = (PTR_TO_MEM, PTR_TO_MEM | PTR_MAYBE_NULL)
 _DYNPTR_BYTES = bytes([DYNPTR]) * 8
 
@@ -103,8 +88,7 @@ def callback_argument(env: Env, kind: int) -> Reg:
 
 def _forget(env: Env, frame: Frame, spi: int) -> None:
     """Nothing is in the two slots any more."""
-    empty = Slot(bytes(8), refs.unset_reg(env))
-    frame.stack[spi] = frame.stack[spi - 1] = empty
+    frame.stack[spi] = frame.stack[spi - 1] = EMPTY_SLOT
     env.stack_live.mark_write(frame.frameno, 3 << spi - 1)
 
 
@@ -118,13 +102,14 @@ def destroy_if_dynptr_stack_slot(env: Env, frame: Frame, spi: int) -> None:
         slot = frame.stack[spi]
     if _type_of(slot.reg) == DYNPTR_TYPE_RINGBUF:
         env.fail(errno.EINVAL, "cannot overwrite referenced dynptr")
+    env.scratched_slots |= 3 << spi - 1
     number, invalid = slot.reg.id, refs.invalid_reg(env)
     refs.change_registers(env.cur, lambda reg: invalid if reg.type in _SLICES and reg.extra[1] == number else None)
     _forget(env, frame, spi)
 
 
-def _mark(env: Env, reg: Reg, kind: int, insn_idx: int, clone_ref: int) -> None:
-    """The two slots hold a dynptr of that type now (mark_stack_slots_dynptr)."""
+def mark_stack_slots_dynptr(env: Env, reg: Reg, kind: int, insn_idx: int, clone_ref: int) -> None:
+    """The two slots hold a dynptr of that type now; `clone_ref` is the record that a clone shares, 0 for none."""
     frame = env.cur.frames[reg.frameno]
     spi = dynptr_spi(env, reg)
     destroy_if_dynptr_stack_slot(env, frame, spi)
@@ -172,31 +157,3 @@ def is_dynptr_reg_valid_init(env: Env, reg: Reg) -> bool:
         return False
     stack = env.cur.frames[reg.frameno].stack
     return _is_first(stack[spi].reg) and stack[spi].kinds == stack[spi - 1].kinds == _DYNPTR_BYTES
-
-
-def process_dynptr_func(env: Env, regno: int, insn_idx: int, flags: int, clone_ref: int = 0) -> None:
-    """Check the dynptr argument in `regno`; `flags` are those of its argument type, `clone_ref` the record of a clone.
-
-    MEM_UNINIT: a dynptr is made there. MEM_RDONLY: the function leaves the dynptr itself alone. Neither: it may change
-    or release it.
-    """
-    reg: Reg = env.regs[regno]
-    if reg.type not in (PTR_TO_STACK, CONST_PTR_TO_DYNPTR):
-        env.fail(errno.EINVAL, f"arg#{regno - 1} expected pointer to stack or const struct bpf_dynptr")
-    if flags & MEM_UNINIT:
-        if not is_dynptr_reg_valid_uninit(env, reg):
-            env.fail(errno.EINVAL, "Dynptr has to be an uninitialized dynptr")
-        for at in (0, 8):
-            access.check_mem_access(env, insn_idx, regno, at, 8, True, -1)
-        _mark(env, reg, flags & DYNPTR_TYPES, insn_idx, clone_ref)
-        return
-    if reg.type == CONST_PTR_TO_DYNPTR and not flags & MEM_RDONLY:
-        env.fail(errno.EINVAL, "cannot pass pointer to const bpf_dynptr, the helper mutates it")
-    if not is_dynptr_reg_valid_init(env, reg):
-        env.fail(errno.EINVAL, f"Expected an initialized dynptr as arg #{regno - 1}")
-    wanted = flags & DYNPTR_TYPES
-    if flags & ~MEM_RDONLY and dynptr_type(env, reg) != wanted:
-        name = _NAMES.get(wanted, "<invalid>")
-        env.fail(errno.EINVAL, f"Expected a dynptr of type {name} as arg #{regno - 1}")
-    if reg.type == PTR_TO_STACK:
-        env.stack_live.mark_read(reg.frameno, env.insn_idx, 3 << dynptr_spi(env, reg) - 1)

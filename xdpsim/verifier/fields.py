@@ -20,7 +20,7 @@ KPTR_FIELDS = frozenset({"kptr_untrusted", "kptr", "percpu_kptr"})
 
 def has_field(record: Any, kinds: frozenset[str]) -> bool:
     """Whether there is a field of one of these kinds; `record` may be None."""
-    return record is not None and any(field.kind in kinds for field in record.fields)
+    return record is not None and not record.kinds.isdisjoint(kinds)
 
 
 def field_at(record: Any, offset: int, kinds: frozenset[str]) -> Any:
@@ -30,15 +30,6 @@ def field_at(record: Any, offset: int, kinds: frozenset[str]) -> Any:
             if field.offset == offset and field.kind in kinds:
                 return field
     return None
-
-
-def offset_of(record: Any, kind: str) -> int:
-    """Where the only field of that kind starts; -1 without one."""
-    if record is not None:
-        for field in record.fields:
-            if field.kind == kind:
-                return int(field.offset)
-    return -1
 
 
 def record_of(reg: Reg) -> Any:

@@ -9,12 +9,11 @@ import errno
 from typing import Any
 
 from xdpsim.bits import signed
-from xdpsim.helpers.ids import HELPERS_BY_NAME
-from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import Family
 from xdpsim.verifier import refs
 from xdpsim.verifier.env import Env
-from xdpsim.verifier.fields import has_btf, has_field, map_name, offset_of, record_of
+from xdpsim.verifier.fields import has_btf, has_field, map_name, record_of
+from xdpsim.verifier.functions import in_sleepable
 from xdpsim.verifier.regtypes import PTR_TO_MAP_VALUE
 from xdpsim.verifier.state import REF_LOCK, REF_RES_LOCK, REF_RES_LOCK_IRQ, Reg
 
@@ -47,7 +46,7 @@ def process_spin_lock(env: Env, regno: int, flags: int) -> None:
     if not has_field(record, frozenset({f"{lock}_lock"})):
         what = f"map '{map_name(owner)}'" if is_map else "local 'kptr'"
         env.fail(errno.EINVAL, f"{what} has no valid {lock}_lock")
-    off, place = signed(reg.num.value + reg.off, 64), offset_of(record, f"{lock}_lock")
+    off, place = signed(reg.num.value + reg.off, 64), record.offset(f"{lock}_lock")
     if off != place:
         env.fail(errno.EINVAL, f"off {off} doesn't point to 'struct {lock}_lock' that is at {place}")
     kind = REF_LOCK
@@ -82,39 +81,7 @@ def _unlock(env: Env, reg: Reg, kind: int, owner: Any, lock: str) -> None:
     refs.invalidate_non_owning_refs(env)
 
 
-_WITH_LOCK = frozenset(
-    {
-        *("bpf_list_push_front_impl", "bpf_list_push_back_impl", "bpf_list_pop_front", "bpf_list_pop_back"),
-        *("bpf_list_front", "bpf_list_back", "bpf_rbtree_add_impl", "bpf_rbtree_remove", "bpf_rbtree_first"),
-        *("bpf_rbtree_root", "bpf_rbtree_left", "bpf_rbtree_right", "bpf_refcount_acquire_impl"),
-        *("bpf_iter_num_new", "bpf_iter_num_next", "bpf_iter_num_destroy"),
-        *("bpf_res_spin_lock", "bpf_res_spin_unlock"),
-        *("bpf_res_spin_lock_irqsave", "bpf_res_spin_unlock_irqrestore"),
-        *("bpf_arena_alloc_pages", "bpf_arena_free_pages", "bpf_stream_vprintk"),
-    }
-)
-"""Kernel functions that may be called while a lock is held (kfunc_spin_allowed)."""
-_UNLOCK = HELPERS_BY_NAME["bpf_spin_unlock"].id
-
-
-def check_call_allowed(env: Env, insn: Insn) -> None:
-    """Refuse a call of a helper or kernel function that may not run while a lock is held."""
-    if not env.cur.active_locks:
-        return
-    if insn.family is Family.CALL_HELPER:
-        is_fine = insn.imm == _UNLOCK
-    else:
-        is_fine = insn.family is not Family.CALL_KFUNC or env.spec.kfuncs[insn.imm] in _WITH_LOCK
-    if not is_fine:
-        env.fail(errno.EINVAL, "function calls are not allowed while holding a lock")
-
-
-def in_sleepable(env: Env) -> bool:
-    """Whether what runs may sleep: the program, or the callback that the state began with."""
-    return env.cur.in_sleepable
-
-
 def in_rcu_cs(env: Env) -> bool:
     """Whether objects protected by RCU stay alive here."""
     state = env.cur
-    return state.active_rcu_lock or state.active_locks > 0 or not state.in_sleepable
+    return state.active_rcu_lock or state.active_locks > 0 or not in_sleepable(env)

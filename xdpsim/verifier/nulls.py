@@ -45,11 +45,6 @@ def type_may_be_null(kind: int) -> bool:
     return bool(kind & PTR_MAYBE_NULL)
 
 
-def is_null(reg: Reg) -> bool:
-    """Whether it is the number 0 for certain (register_is_null)."""
-    return reg.type == SCALAR_VALUE and not reg.num.mask and not reg.num.value
-
-
 def is_alloc_object(kind: int) -> bool:
     """A pointer to an object of the program's own that bpf_obj_new made (type_is_ptr_alloc_obj)."""
     return kind & BASE_MASK == PTR_TO_BTF_ID and bool(kind & MEM_ALLOC)

@@ -35,6 +35,14 @@ def mark_chain_precision(env: Env, regno: int) -> None:
     trace_back(env, env.cur, wanted)
 
 
+def mark_stack_slot_precise(env: Env, frameno: int, spi: int) -> None:
+    """As mark_chain_precision, for a number spilled to a stack slot."""
+    if env.bpf_capable:
+        wanted = Wanted(env.cur.curframe)
+        wanted.slots[frameno] = 1 << spi
+        trace_back(env, env.cur, wanted)
+
+
 def trace_back(env: Env, start: State, wanted: Wanted) -> bool:
     """Walk back from the state `start` until nothing is wanted any more; whether a kept state changed."""
     if not env.bpf_capable or wanted.empty():

@@ -12,29 +12,12 @@ from collections.abc import Callable
 from typing import Any
 
 from xdpsim.verifier.env import Env, Refusal
-from xdpsim.verifier.regtypes import NON_OWN_REF, NOT_INIT, SCALAR_VALUE
-from xdpsim.verifier.scalar import UNKNOWN
-from xdpsim.verifier.state import REF_IRQ, REF_LOCK_MASK, REF_PTR, SPILL, UNINIT, UNKNOWN_REG, Ref, Reg, Slot, State
-
-PRECISE_UNKNOWN = Reg(SCALAR_VALUE, UNKNOWN, precise=True)
-PRECISE_UNINIT = Reg(NOT_INIT, UNKNOWN, precise=True)
-"""What unknown and unset registers are where everything is precise: without CAP_BPF."""
-_CALLER_SAVED = range(6)
-
-
-def unknown_reg(env: Env) -> Reg:
-    """A number of which nothing is known (mark_reg_unknown)."""
-    return UNKNOWN_REG if env.bpf_capable else PRECISE_UNKNOWN
-
-
-def unset_reg(env: Env) -> Reg:
-    """A register that holds nothing (mark_reg_not_init)."""
-    return UNINIT if env.bpf_capable else PRECISE_UNINIT
-
+from xdpsim.verifier.regtypes import NON_OWN_REF
+from xdpsim.verifier.state import REF_IRQ, REF_LOCK_MASK, REF_PTR, SPILL, UNINIT, Ref, Reg, Slot, State
 
 def invalid_reg(env: Env) -> Reg:
     """What a pointer becomes when its object is gone (mark_reg_invalid)."""
-    return unknown_reg(env) if env.allow_ptr_leaks else unset_reg(env)
+    return env.unknown if env.allow_ptr_leaks else UNINIT
 
 
 def change_registers(state: State, change: Callable[[Reg], Reg | None]) -> None:
@@ -51,12 +34,6 @@ def change_registers(state: State, change: Callable[[Reg], Reg | None]) -> None:
                 new = change(slot.reg)
                 if new is not None:
                     stack[spi] = Slot(slot.kinds, new)
-
-
-def clear_caller_saved(env: Env, regs: list[Reg]) -> None:
-    """R0 to R5 are lost in a call."""
-    unset = UNINIT if env.bpf_capable else PRECISE_UNINIT
-    regs[:6] = [unset for _ in _CALLER_SAVED]
 
 
 def acquire(env: Env, insn_idx: int) -> int:
