@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from xdpsim.isa.rows import Family, Imm64
 from xdpsim.verifier import history
-from xdpsim.verifier.access import check_atomic, check_load_mem, check_store_imm, check_store_reg
 from xdpsim.verifier.alu import check_alu_op
 from xdpsim.verifier.branch import check_cond_jmp_op, check_may_goto
 from xdpsim.verifier.env import Refusal
@@ -16,6 +15,7 @@ from xdpsim.verifier.functions import check_exit, check_func_call
 from xdpsim.verifier.helper_call import check_helper_call
 from xdpsim.verifier.kfunc_call import SPIN_ALLOWED, THROW, check_kfunc_call
 from xdpsim.verifier.log import print_insn, print_insn_state, print_linfo, state_text
+from xdpsim.verifier.mem_insns import check_atomic, check_load_mem, check_store_imm, check_store_reg
 from xdpsim.verifier.prune import is_state_visited, update_branch_counts
 from xdpsim.verifier.refs import check_resource_leak
 from xdpsim.verifier.region import check_ptr_off_reg
@@ -153,12 +153,12 @@ def _alu(env: Env, insn: Insn, idx: int) -> int:
 
 
 def _load(env: Env, insn: Insn, idx: int) -> int:
-    check_load_mem(env, insn, False, insn.family is Family.LOAD_SX, True, "ldx")
+    check_load_mem(env, insn)
     return idx + 1
 
 
 def _store_reg(env: Env, insn: Insn, idx: int) -> int:
-    check_store_reg(env, insn, False)
+    check_store_reg(env, insn)
     return idx + 1
 
 
