@@ -13,7 +13,7 @@ from xdpsim.errors import InputError
 from xdpsim.progtypes.rows import PROG_TYPES
 from xdpsim.verifier.arg_types import Kind as ArgKind
 from xdpsim.verifier.arg_types import check_func_arg_reg_off, check_reg_type
-from xdpsim.verifier.dynptr import process_dynptr_func
+from xdpsim.verifier.dynptr_args import process_dynptr_func
 from xdpsim.verifier.env import Refusal
 from xdpsim.verifier.mem_args import check_mem_reg
 from xdpsim.verifier.regs import is_null
