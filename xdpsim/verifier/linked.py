@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 
 from xdpsim.verifier.history import MAX_LINKED, Linked
 from xdpsim.verifier.regtypes import SCALAR_VALUE
+from xdpsim.verifier.scalar import numbers
+from xdpsim.verifier.scalar_alu import zext32
 from xdpsim.verifier.scalar_arith import plus
+from xdpsim.verifier.scalar_sync import synced
 from xdpsim.verifier.slots import is_spill
-from xdpsim.verifier.state import BPF_ADD_CONST, Reg, Slot
+from xdpsim.verifier.state import BPF_ADD_CONST, BPF_ADD_CONST32, Reg, Slot
 
 if TYPE_CHECKING:
     from xdpsim.verifier.state import State
@@ -58,7 +61,8 @@ def sync(state: State, known: Reg, at: Linked, found: list[Linked]) -> None:
             made = known
         else:
             num = plus(known.num, reg.off - known.off)
-            made = Reg(SCALAR_VALUE, num, reg.off, known.id, known.ref, known.precise)
+            num = zext32(num) if known.id & BPF_ADD_CONST32 else synced(numbers(num))
+            made = Reg(SCALAR_VALUE, num, reg.off, reg.id, known.ref, known.precise)
         if is_reg:
             frame.regs[place] = made
         else:

@@ -37,7 +37,7 @@ MAX_VAR_OFF = 1 << 29
 FASTCALL_OFF = -(1 << 15)
 
 
-def check_stack_access_within_bounds(env: Env, regno: int, off: int, size: int, write: bool) -> None:
+def check_within_bounds(env: Env, regno: int, off: int, size: int, *, write: bool) -> None:
     """The access lies inside the 512 bytes (and, unprivileged, reads only what was written); the frame grows to it."""
     reg = env.regs[regno]
     frame = frame_of(env, reg)
@@ -277,7 +277,7 @@ def check_stack_range_initialized(
     num = reg.num
     if size == 0 and not zero_size_allowed:
         env.fail(EACCES, "invalid zero-sized read")
-    check_stack_access_within_bounds(env, regno, off, size, write)
+    check_within_bounds(env, regno, off, size, write=write)
     if num.mask == 0:
         low = high = num.smin + off
     else:
