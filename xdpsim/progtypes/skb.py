@@ -93,21 +93,29 @@ SKB_FIELDS: tuple[SkbField, ...] = (
     _field("tstamp", 152, TC_TYPES | CGROUP, TC_TYPES | CGROUP, loads="8", stores="8", since="5.0", width=8),
     _field("wire_len", 160, TC_TYPES, since="5.0"),
     _field("gso_segs", 164, COMMON, since="5.1"),
-    _field("sk", 168, COMMON, loads="8", since="5.1", yields=Yields.SOCKET, width=8),
+    _field("sk", 168, COMMON, loads="8", since="5.1", yields=Yields.SOCK_COMMON_OR_NULL, width=8),
     _field("gso_size", 176, COMMON, since="5.7"),
     _field("tstamp_type", 180, TC_TYPES, loads="1", since="5.18", width=1),
     _field("hwtstamp", 184, TC_TYPES | CGROUP, loads="8", since="5.16", width=8),
 )
 SKB_SIZE = 192
+_CGROUP_NEEDS: dict[str, dict[str, str]] = {
+    "data": {"load_capability": "bpf"},
+    "data_end": {"load_capability": "bpf"},
+    "tstamp": {"store_capability": "bpf"},
+}
+"""CGROUP_SKB programs may be loaded without privileges; then they do not get at the packet itself."""
 
 
 def skb_context(prog_type: str) -> Context:
     """__sk_buff with the accesses that programs of this type may make."""
+    needs = _CGROUP_NEEDS if prog_type in CGROUP else {}
     fields = (
         replace(
             row.field,
             loads=row.field.loads if prog_type in row.load else "",
             stores=row.field.stores if prog_type in row.store else "",
+            **needs.get(row.field.name, {}),
         )
         for row in SKB_FIELDS
     )
