@@ -99,24 +99,22 @@ SKB_FIELDS: tuple[SkbField, ...] = (
     _field("hwtstamp", 184, TC_TYPES | CGROUP, loads="8", since="5.16", width=8),
 )
 SKB_SIZE = 192
-_CGROUP_NEEDS: dict[str, dict[str, str]] = {
-    "data": {"load_capability": "bpf"},
-    "data_end": {"load_capability": "bpf"},
-    "tstamp": {"store_capability": "bpf"},
-}
-"""CGROUP_SKB programs may be loaded without privileges; then they do not get at the packet itself."""
+_CGROUP_NEEDS = {"data": ("bpf", ""), "data_end": ("bpf", ""), "tstamp": ("", "bpf")}
+"""Field -> capability for loads and for stores: CGROUP_SKB programs may be loaded without any, and then see less."""
 
 
 def skb_context(prog_type: str) -> Context:
     """__sk_buff with the accesses that programs of this type may make."""
-    needs = _CGROUP_NEEDS if prog_type in CGROUP else {}
-    fields = (
-        replace(
-            row.field,
-            loads=row.field.loads if prog_type in row.load else "",
-            stores=row.field.stores if prog_type in row.store else "",
-            **needs.get(row.field.name, {}),
+    fields = []
+    for row in SKB_FIELDS:
+        load, store = _CGROUP_NEEDS.get(row.field.name, ("", "")) if prog_type in CGROUP else ("", "")
+        fields.append(
+            replace(
+                row.field,
+                loads=row.field.loads if prog_type in row.load else "",
+                stores=row.field.stores if prog_type in row.store else "",
+                load_capability=load,
+                store_capability=store,
+            )
         )
-        for row in SKB_FIELDS
-    )
     return Context("__sk_buff", SKB_SIZE, tuple(fields))
