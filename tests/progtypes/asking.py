@@ -16,11 +16,14 @@ from xdpsim.progtypes.rows import PROG_TYPES
 from xdpsim.sysbpf.programs import F_SLEEPABLE, ProgramDefinition, verifier_log
 
 ENUMS = ("bpf_prog_type", "bpf_attach_type", "bpf_map_type", "bpf_func_id", "xdp_action", "sk_action")
-CONTEXT_TYPES = ("SOCKET_FILTER", "SCHED_CLS", "SCHED_ACT", "XDP", "CGROUP_SKB", "LWT_IN", "LWT_OUT", "LWT_XMIT",
-                 "LWT_SEG6LOCAL", "SK_SKB", "FLOW_DISSECTOR")  # fmt: skip
-XDP_ATTACH_TYPES = (At.XDP_DEVMAP, At.XDP_CPUMAP, At.XDP)
+CONTEXT_TYPES = ("SOCKET_FILTER", "SCHED_CLS", "SCHED_ACT", "XDP", "CGROUP_SKB", "CGROUP_SOCK", "LWT_IN", "LWT_OUT",
+                 "LWT_XMIT", "SOCK_OPS", "SK_SKB", "CGROUP_DEVICE", "SK_MSG", "CGROUP_SOCK_ADDR", "LWT_SEG6LOCAL",
+                 "SK_REUSEPORT", "FLOW_DISSECTOR", "CGROUP_SYSCTL", "CGROUP_SOCKOPT", "SK_LOOKUP",
+                 "NETFILTER")  # fmt: skip
+ATTACH_TYPES_THAT_MATTER = {"XDP": (0, At.XDP_DEVMAP, At.XDP_CPUMAP, At.XDP)}
+"""Types that load with every attach type and see different contexts; of the others it is those that load."""
 SIZES = {1: 0x10, 2: 0x08, 4: 0x00, 8: 0x18}
-LAST_OFFSET = 200
+LAST_OFFSET = 236
 LAST_HELPER = 211
 
 # Some types load for one attach type only.
@@ -42,8 +45,9 @@ def record() -> dict[str, Any]:
     helpers = {prog_type: callable_helpers(prog_type) for prog_type in HELPERS_OF_TYPE}
     return {
         **kernel_enums(),
-        "contexts": [[prog_type, 0, context_accesses(prog_type)] for prog_type in CONTEXT_TYPES]
-        + [["XDP", int(attach), context_accesses("XDP", attach)] for attach in XDP_ATTACH_TYPES],
+        "attach_types": [[name, attach_types(name)] for name in HELPERS_OF_TYPE],
+        "contexts": [[name, at, context_accesses(name, at)] for name in CONTEXT_TYPES for at in asked_with(name)],
+        "yields": [[name, at, pointers(name, at)] for name in CONTEXT_TYPES for at in asked_with(name)],
         "helpers": [[prog_type, sorted(ids)] for prog_type, (ids, _) in helpers.items()],
         "gpl_only": sorted(set().union(*(gpl for _, gpl in helpers.values()))),
     }
@@ -61,6 +65,20 @@ def kernel_enums() -> dict[str, dict[str, int]]:
         elif not row.name:
             found["flags"].update((name, value) for name, value in row.values if _FLAG.match(name))
     return dict(sorted(found.items()))
+
+
+@functools.cache
+def attach_types(prog_type: str) -> list[int]:
+    """The expected attach types with which a program of the type loads."""
+    flags = F_SLEEPABLE if prog_type == "SYSCALL" else 0
+    codes = [bytes.fromhex(result + _EXIT) for result in _MOV_R0.values()]
+    return [int(attach) for attach in At if any(not _errno(prog_type, attach, code.hex(), flags) for code in codes)]
+
+
+def asked_with(prog_type: str) -> list[int]:
+    """The attach types for which contexts are asked: all that load, one where every one does."""
+    good = attach_types(prog_type)
+    return list(map(int, ATTACH_TYPES_THAT_MATTER.get(prog_type, good if len(good) < len(At) else good[:1])))
 
 
 def context_accesses(prog_type: str, attach: int = 0) -> dict[str, dict[str, list[int]]]:
@@ -88,9 +106,22 @@ def _takes(prog_type: str, attach: int, insn: str) -> bool:
     return not _errno(prog_type, attach, insn + _result(prog_type, attach) + _EXIT)
 
 
-def _errno(prog_type: str, attach: int, code: str) -> int:
-    definition = ProgramDefinition(PROG_TYPES[prog_type].id, bytes.fromhex(code), "ask", attach)
+def _errno(prog_type: str, attach: int, code: str, flags: int = 0) -> int:
+    definition = ProgramDefinition(PROG_TYPES[prog_type].id, bytes.fromhex(code), "ask", attach, "GPL", flags)
     return verifier_log(definition)[0]
+
+
+def pointers(prog_type: str, attach: int = 0) -> dict[str, str]:
+    """Offset -> what a load from there leaves in the register, where that is no scalar: "pkt", "sock_or_null" ..."""
+    found = {}
+    for size, offset in ((size, offset) for size in (4, 8) for offset in range(0, LAST_OFFSET, 4)):
+        code = f"{0x61 | SIZES[size]:02x}12{offset:02x}0000000000" + _result(prog_type, attach) + _EXIT
+        definition = ProgramDefinition(PROG_TYPES[prog_type].id, bytes.fromhex(code), "ask", attach)
+        error, log = verifier_log(definition, 2)
+        state = re.search(r" R2(?:_w)?=([a-z_]+)\(", log)
+        if not error and state and state[1] != "scalar":
+            found[str(offset)] = state[1]
+    return found
 
 
 def callable_helpers(prog_type: str) -> tuple[set[int], set[int]]:

@@ -1,4 +1,4 @@
-"""The rows of xdp_md and __sk_buff allow exactly the accesses that Linux 6.18 allows, type by type."""
+"""The rows of contexts and sockets allow exactly the accesses that Linux 6.18 allows, type by type."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from tests.progtypes.asking import LAST_OFFSET, SIZES
+from tests.progtypes.asking_socks import BOUNDED, as_runs
+from tests.progtypes.asking_socks import LAST_OFFSET as LAST_SOCK_OFFSET
 from tests.support.oracle import golden
 from xdpsim.progtypes.attach import AttachType
-from xdpsim.progtypes.context import Yields
+from xdpsim.progtypes.context import Context, Yields
 from xdpsim.progtypes.rows import PROG_TYPES
+from xdpsim.progtypes.socks import BPF_SOCK, BPF_SOCK_COMMON, BPF_TCP_SOCK, BPF_XDP_SOCK, FLOW_KEYS_BYTES
 from xdpsim.progtypes.xdp import XDP_MD
 
 
@@ -41,6 +44,42 @@ def test_the_rows_allow_what_linux_allows(prog_type: str, attach: int, recorded:
 
 
 @pytest.mark.golden
+@pytest.mark.parametrize(
+    ("prog_type", "attach", "recorded"),
+    [pytest.param(*row, id=f"{row[0]}-{row[1]}") for row in golden("progtypes")["yields"]],
+)
+def test_loads_yield_the_pointers_that_linux_gives(prog_type: str, attach: int, recorded: dict[str, str]) -> None:
+    context = PROG_TYPES[prog_type].context
+    assert context is not None
+    ours = {
+        str(field.offset): field.yields.value + field.btf
+        for field in context
+        if field.yields is not Yields.SCALAR
+        and context.field_at(field.offset, field.element, attach_type=attach) is field
+    }
+    assert ours == recorded
+
+
+SOCKS: dict[str, Context] = {
+    "sock": BPF_SOCK,
+    "sock_common": BPF_SOCK_COMMON,
+    "tcp_sock": BPF_TCP_SOCK,
+    "xdp_sock": BPF_XDP_SOCK,
+}
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize(("kind", "direction", "size", "recorded"), golden("socks")["rows"])
+def test_what_loads_through_pointers_to_sockets(kind: str, direction: str, size: int, recorded: str) -> None:
+    offsets = range(BOUNDED, LAST_SOCK_OFFSET)
+    if kind == "flow_keys":
+        assert as_runs([at for at in offsets if 0 <= at <= FLOW_KEYS_BYTES - size]) == recorded
+        return
+    is_write = direction == "write"
+    assert as_runs([at for at in offsets if SOCKS[kind].field_at(at, size, write=is_write)]) == recorded
+
+
+@pytest.mark.golden
 def test_every_type_with_rows_was_asked() -> None:
     asked = {prog_type for prog_type, _, _ in golden("progtypes")["contexts"]}
     assert asked == {name for name, row in PROG_TYPES.items() if row.context}
@@ -67,12 +106,12 @@ def test_what_fields_yield() -> None:
 
 
 def test_fields_are_sorted_and_apart() -> None:
-    for row in PROG_TYPES.values():
+    for context in (*(row.context for row in PROG_TYPES.values() if row.context), *SOCKS.values()):
         end = 0
-        for field in row.context or ():
-            assert field.offset >= end, f"{row.name}: {field.name}"
+        for field in context:
+            assert field.offset >= end, f"{context.name}: {field.name}"
             end = field.end
-        assert row.context is None or end <= row.context.size
+        assert end <= context.size
 
 
 def test_narrow_says_that_less_than_an_element_loads() -> None:

@@ -93,22 +93,28 @@ SKB_FIELDS: tuple[SkbField, ...] = (
     _field("tstamp", 152, TC_TYPES | CGROUP, TC_TYPES | CGROUP, loads="8", stores="8", since="5.0", width=8),
     _field("wire_len", 160, TC_TYPES, since="5.0"),
     _field("gso_segs", 164, COMMON, since="5.1"),
-    _field("sk", 168, COMMON, loads="8", since="5.1", yields=Yields.SOCKET, width=8),
+    _field("sk", 168, COMMON, loads="8", since="5.1", yields=Yields.SOCK_COMMON_OR_NULL, width=8),
     _field("gso_size", 176, COMMON, since="5.7"),
     _field("tstamp_type", 180, TC_TYPES, loads="1", since="5.18", width=1),
     _field("hwtstamp", 184, TC_TYPES | CGROUP, loads="8", since="5.16", width=8),
 )
 SKB_SIZE = 192
+_CGROUP_NEEDS = {"data": ("bpf", ""), "data_end": ("bpf", ""), "tstamp": ("", "bpf")}
+"""Field -> capability for loads and for stores: CGROUP_SKB programs may be loaded without any, and then see less."""
 
 
 def skb_context(prog_type: str) -> Context:
     """__sk_buff with the accesses that programs of this type may make."""
-    fields = (
-        replace(
-            row.field,
-            loads=row.field.loads if prog_type in row.load else "",
-            stores=row.field.stores if prog_type in row.store else "",
+    fields = []
+    for row in SKB_FIELDS:
+        load, store = _CGROUP_NEEDS.get(row.field.name, ("", "")) if prog_type in CGROUP else ("", "")
+        fields.append(
+            replace(
+                row.field,
+                loads=row.field.loads if prog_type in row.load else "",
+                stores=row.field.stores if prog_type in row.store else "",
+                load_capability=load,
+                store_capability=store,
+            )
         )
-        for row in SKB_FIELDS
-    )
     return Context("__sk_buff", SKB_SIZE, tuple(fields))
