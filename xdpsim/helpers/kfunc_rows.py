@@ -113,7 +113,10 @@ KFUNC_ROWS: dict[str, KfuncRow] = {
                 RELEASE,
                 "bpf_obj_drop_impl bpf_percpu_obj_drop_impl bpf_task_release bpf_cgroup_release bpf_key_put",
             ),
-            (RET_NULL, "bpf_list_front bpf_list_back bpf_rbtree_first bpf_rbtree_root bpf_rbtree_left bpf_rbtree_right"),
+            (
+                RET_NULL,
+                "bpf_list_front bpf_list_back bpf_rbtree_first bpf_rbtree_root bpf_rbtree_left bpf_rbtree_right",
+            ),
             (RCU, "bpf_task_under_cgroup"),
             (TRUSTED_ARGS, "bpf_send_signal_task"),
             (0, "bpf_list_push_front_impl bpf_list_push_back_impl bpf_rbtree_add_impl bpf_throw"),
@@ -143,3 +146,21 @@ KFUNC_ROWS: dict[str, KfuncRow] = {
         *_rows(ON_TC, (TRUSTED_ARGS, "bpf_dynptr_from_skb_meta")),
     )
 }
+
+KERNEL_CONTEXTS: dict[str, str] = {
+    **dict.fromkeys(PROG_TYPES, ""),
+    **{name: "sk_buff" for name, row in PROG_TYPES.items() if row.struct == "__sk_buff"},
+    "XDP": "xdp_buff",
+    "FLOW_DISSECTOR": "bpf_flow_dissector",
+    "CGROUP_SOCK": "sock",
+    "CGROUP_SOCK_ADDR": "bpf_sock_addr_kern",
+    "CGROUP_DEVICE": "bpf_cgroup_dev_ctx",
+    "CGROUP_SYSCTL": "bpf_sysctl_kern",
+    "CGROUP_SOCKOPT": "bpf_sockopt_kern",
+    "SOCK_OPS": "bpf_sock_ops_kern",
+    "SK_MSG": "sk_msg",
+    "SK_REUSEPORT": "sk_reuseport_kern",
+    "SK_LOOKUP": "bpf_sk_lookup_kern",
+    "NETFILTER": "bpf_nf_ctx",
+}
+"""The struct that the kernel passes as context, which bpf_cast_to_kern_ctx gives (linux/bpf_types.h)."""

@@ -72,6 +72,11 @@ class Field:
     is_kernel: bool = False
 
     @property
+    def is_kptr(self) -> bool:
+        """Whether it is a pointer that programs may load."""
+        return self.kind in KPTRS or self.kind == UPTR
+
+    @property
     def name(self) -> str:
         """What the log calls it (btf_field_type_name)."""
         return "kptr" if self.kind == KPTR_UNREF else self.kind

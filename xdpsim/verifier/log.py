@@ -194,9 +194,13 @@ def _dynptr_pieces(reg: Reg) -> str:
     return ",".join(pieces)
 
 
+_ITER_STATES = ("<invalid>", "active", "drained")
+
+
 def _iter_text(reg: Reg) -> str:
-    name, state, depth = reg.extra[:3]
-    return f"{name}(ref_id={reg.ref},state={state},depth={depth})"
+    btf, type_id, state, depth = reg.extra
+    name = btf.types[type_id].name.removeprefix("bpf_iter_")
+    return f"{name}(ref_id={reg.ref},state={_ITER_STATES[state]},depth={depth})"
 
 
 def slots_text(mask: int) -> str:
