@@ -13,8 +13,10 @@ from xdpsim.verifier.regtypes import NOT_INIT, PTR_TO_CTX, PTR_TO_STACK, SCALAR_
 from xdpsim.verifier.scalar import UNKNOWN, ZERO, Scalar, const
 
 MAX_FRAMES = 8
-BPF_ADD_CONST = 1 << 31
-"""In the id of a scalar: it differs from its linked registers by the constant `off`."""
+BPF_ADD_CONST64, BPF_ADD_CONST32 = 1 << 31, 1 << 30
+BPF_ADD_CONST = BPF_ADD_CONST64 | BPF_ADD_CONST32
+"""In the id of a scalar: it differs from its linked registers by the constant `off`, added as a word or to the low half
+with the upper half cleared."""
 
 
 class Reg:
