@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from xdpsim.btf.types import Kind, Struct
 from xdpsim.helpers.kfunc_rows import ITER_DESTROY, ITER_NEW, RCU_PROTECTED
-from xdpsim.verifier import access, branch, nulls, prune, refs, regs
+from xdpsim.verifier import branch, mem_access, nulls, prune, refs, regs
 from xdpsim.verifier.dynptr import NOT_ALLOCATED, object_spi
 from xdpsim.verifier.env import Env
 from xdpsim.verifier.functions import in_sleepable
@@ -49,7 +49,7 @@ def process_iter_arg(env: Env, regno: int, insn_idx: int, meta: Meta) -> None:
         if not _may_become_iter(env, reg, slots):
             env.fail(errno.EINVAL, f"expected uninitialized iter_{name} as arg #{regno - 1}")
         for at in range(0, slots * 8, 8):
-            access.check_mem_access(env, insn_idx, regno, at, 8, True, -1)
+            mem_access.check_mem_access(env, insn_idx, regno, at, 8, True, -1)
         _mark(env, meta, reg, insn_idx, (kfunc.btf, row.id, ACTIVE, 0), slots)
         return
     problem = _problem(env, reg, kfunc.btf, row.id, slots)
