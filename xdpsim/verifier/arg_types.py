@@ -9,7 +9,7 @@ import errno
 from typing import Any
 
 from xdpsim.helpers.kinds import Arg
-from xdpsim.verifier import access, btf_access, kptr, log, regtypes
+from xdpsim.verifier import btf_access, kptr, log, region, regtypes
 from xdpsim.verifier.env import Env
 from xdpsim.verifier.map_rules import func_name
 from xdpsim.verifier.regtypes import (
@@ -169,6 +169,6 @@ def check_func_arg_reg_off(env: Env, reg: Reg, regno: int, flags: int = 0, is_dy
         if reg.off:
             text = f"R{regno} must have zero offset when passed to release func or trusted arg to kfunc"
             env.fail(errno.EINVAL, text)
-        access.check_ptr_off_reg(env, reg, regno, False)
+        region.check_ptr_off_reg(env, reg, regno, False)
     elif kind not in _ANY_OFFSET:
-        access.check_ptr_off_reg(env, reg, regno, kind in _FIXED_OFFSET)
+        region.check_ptr_off_reg(env, reg, regno, kind in _FIXED_OFFSET)

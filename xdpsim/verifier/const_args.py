@@ -10,9 +10,9 @@ import errno
 from xdpsim.bits import signed
 from xdpsim.helpers.printf import Refused, split_format
 from xdpsim.maps.types import BPF_F_RDONLY_PROG
-from xdpsim.verifier import access, precision
+from xdpsim.verifier import precision, region
 from xdpsim.verifier.env import Env, Refusal
-from xdpsim.verifier.map_mem import ACCESS_HELPER
+from xdpsim.verifier.region import ACCESS_HELPER
 from xdpsim.verifier.regtypes import PTR_TO_MAP_VALUE, PTR_TO_STACK, SCALAR_VALUE
 from xdpsim.verifier.state import SPILL, ZERO_BYTE, Reg
 from xdpsim.verifier.vmap import VMap
@@ -35,7 +35,7 @@ def check_reg_const_str(env: Env, reg: Reg, regno: int) -> None:
         env.fail(errno.EACCES, f"R{regno} is not a constant address'")
     if spec.type not in _DIRECT_MAPS:
         env.fail(errno.EACCES, "no direct value access support for this map type")
-    access.check_map_access(env, regno, reg.off, spec.value_size - reg.off, False, ACCESS_HELPER)
+    region.check_map_access(env, regno, reg.off, spec.value_size - reg.off, False, ACCESS_HELPER)
     off = signed(reg.off + reg.num.value, 32)
     if spec.max_entries != 1:
         env.fail(_ENOTSUPP, "direct value access on string failed")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 
-from xdpsim.verifier import access
+from xdpsim.verifier import mem_access
 from xdpsim.verifier.dynptr import (
     dynptr_spi,
     dynptr_type,
@@ -52,7 +52,7 @@ def process_dynptr_func(env: Env, regno: int, insn_idx: int, flags: int, clone_r
         if not is_dynptr_reg_valid_uninit(env, reg):
             env.fail(errno.EINVAL, "Dynptr has to be an uninitialized dynptr")
         for at in (0, 8):
-            access.check_mem_access(env, insn_idx, regno, at, 8, True, -1)
+            mem_access.check_mem_access(env, insn_idx, regno, at, 8, True, -1)
         mark_stack_slots_dynptr(env, reg, flags & DYNPTR_TYPES, insn_idx, clone_ref)
         return
     if reg.type == CONST_PTR_TO_DYNPTR and not flags & MEM_RDONLY:

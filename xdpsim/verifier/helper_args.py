@@ -13,7 +13,7 @@ from xdpsim.bits import signed
 from xdpsim.helpers.ids import HELPERS_BY_NAME
 from xdpsim.helpers.map_pairs import SOCKET_MAPS
 from xdpsim.helpers.protos import Proto
-from xdpsim.verifier import access, dynptr, dynptr_args, locks, precision
+from xdpsim.verifier import alignment, dynptr, dynptr_args, locks, mem_args, precision
 from xdpsim.verifier.arg_types import Kind, check_func_arg_reg_off, check_reg_type
 from xdpsim.verifier.const_args import check_reg_const_str, constant_map_key
 from xdpsim.verifier.env import Env
@@ -154,7 +154,7 @@ def _map_ptr(env: Env, regno: int, reg: Reg, kind: Kind, before: Kind | None, me
 def _map_key(env: Env, regno: int, reg: Reg, kind: Kind, before: Kind | None, meta: CallMeta, insn_idx: int) -> None:
     assert meta.map is not None
     size = meta.map.spec.key_size
-    access.check_helper_mem_access(env, regno, size, False, False, None)
+    mem_args.check_helper_mem_access(env, regno, size, False, False, None)
     if meta.map.spec.type in KNOWN_KEY_MAPS:
         meta.const_map_key = constant_map_key(env, reg, size)
 
@@ -165,7 +165,7 @@ def _map_value(env: Env, regno: int, reg: Reg, kind: Kind, before: Kind | None, 
     assert meta.map is not None
     meta.raw_mode = bool(kind.flags & MEM_UNINIT)
     size, write = meta.map.spec.value_size, bool(kind.flags & MEM_WRITE)
-    access.check_helper_mem_access(env, regno, size, write, False, meta)
+    mem_args.check_helper_mem_access(env, regno, size, write, False, meta)
 
 
 def _percpu(env: Env, regno: int, reg: Reg, kind: Kind, before: Kind | None, meta: CallMeta, insn_idx: int) -> None:
@@ -208,15 +208,15 @@ def _func(env: Env, regno: int, reg: Reg, kind: Kind, before: Kind | None, meta:
 def _mem(env: Env, regno: int, reg: Reg, kind: Kind, before: Kind | None, meta: CallMeta, insn_idx: int) -> None:
     meta.raw_mode = bool(kind.flags & MEM_UNINIT)
     if kind.flags & MEM_FIXED_SIZE:
-        access.check_helper_mem_access(env, regno, kind.size, bool(kind.flags & MEM_WRITE), False, meta)
+        mem_args.check_helper_mem_access(env, regno, kind.size, bool(kind.flags & MEM_WRITE), False, meta)
         if kind.flags & MEM_ALIGNED:
-            access.check_ptr_alignment(env, reg, 0, kind.size, True)
+            alignment.check_ptr_alignment(env, reg, 0, kind.size, True)
 
 
 def _size(env: Env, regno: int, reg: Reg, kind: Kind, before: Kind | None, meta: CallMeta, insn_idx: int) -> None:
     assert before is not None
     zero_ok = kind.base == "ARG_CONST_SIZE_OR_ZERO"
-    access.check_mem_size_reg(env, reg, regno, bool(before.flags & MEM_WRITE), zero_ok, meta)
+    mem_args.check_mem_size_reg(env, reg, regno, bool(before.flags & MEM_WRITE), zero_ok, meta)
 
 
 def _dynptr(env: Env, regno: int, reg: Reg, kind: Kind, before: Kind | None, meta: CallMeta, insn_idx: int) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from xdpsim.helpers.ids import HELPERS_BY_ID
 from xdpsim.helpers.protos import Proto, proto_for
 from xdpsim.progtypes.rows import PROG_TYPES
-from xdpsim.verifier import access, dynptr, refs
+from xdpsim.verifier import dynptr, mem_access, refs
 from xdpsim.verifier.arg_types import kind_of
 from xdpsim.verifier.env import Env
 from xdpsim.verifier.functions import in_sleepable
@@ -49,7 +49,7 @@ def check_helper_call(env: Env, insn: Insn, insn_idx: int) -> None:
     record_func_map(env, meta.map, meta.func_id, insn_idx)
     record_func_key(env, meta.map, meta.func_id, insn_idx)
     for at in range(meta.access_size):
-        access.check_mem_access(env, insn_idx, meta.regno, at, 1, True, -1)
+        mem_access.check_mem_access(env, insn_idx, meta.regno, at, 1, True, -1)
     if meta.release_regno:
         _release(env, meta)
     rule = RULES.get(meta.func_id)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from xdpsim.helpers.kfunc_rows import KERNEL_CONTEXTS, RCU, RELEASE, TRUSTED_ARGS
 from xdpsim.progtypes.rows import PROG_TYPES
-from xdpsim.verifier import access, arg_types, btf_access, dynptr, graph, irq, iters, locks, nulls, precision
+from xdpsim.verifier import arg_types, btf_access, dynptr, graph, irq, iters, locks, mem_args, nulls, precision
 from xdpsim.verifier.btf_types import is_projection, is_scalar_struct, nocast_alias
 from xdpsim.verifier.const_args import check_reg_const_str
 from xdpsim.verifier.env import Env, Refusal
@@ -366,7 +366,7 @@ def _btf_id(env: Env, meta: Meta, param: Param, number: int, insn_idx: int) -> N
 
 def _mem(env: Env, meta: Meta, param: Param, number: int, insn_idx: int) -> None:
     size = meta.kfunc.btf.size_of(param.pointee.id)
-    access.check_mem_reg(env, env.regs[number + 1], number + 1, size)
+    mem_args.check_mem_reg(env, env.regs[number + 1], number + 1, size)
 
 
 def _mem_size(env: Env, meta: Meta, param: Param, number: int, insn_idx: int) -> None:
@@ -395,8 +395,8 @@ def _check_sized(env: Env, regno: int, number: int) -> None:
     size_reg = env.regs[regno + 1]
     line = f"arg#{number} arg#{number + 1} memory, len pair leads to invalid memory access"
     try:
-        access.check_mem_size_reg(env, size_reg, regno + 1, False, True, _Sizes())
-        access.check_mem_size_reg(env, env.regs[regno + 1], regno + 1, True, True, _Sizes())
+        mem_args.check_mem_size_reg(env, size_reg, regno + 1, False, True, _Sizes())
+        mem_args.check_mem_size_reg(env, env.regs[regno + 1], regno + 1, True, True, _Sizes())
     except Refusal as refusal:
         also_fail(env, refusal, line)
     env.regs[regno] = saved

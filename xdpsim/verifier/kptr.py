@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from xdpsim.isa.rows import Family
 from xdpsim.verifier import btf_access
-from xdpsim.verifier.access import check_ptr_off_reg
+from xdpsim.verifier.region import check_ptr_off_reg
 from xdpsim.verifier.btf_fields import GRAPH_NODES, KPTR_PERCPU, KPTR_REF, KPTR_UNREF, KPTRS, UPTR
 from xdpsim.verifier.btf_record import Field, record_of_type
 from xdpsim.verifier.env import Env, Refusal
