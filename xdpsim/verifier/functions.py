@@ -14,6 +14,7 @@ from xdpsim.progtypes.returns import return_range
 from xdpsim.verifier.branch import push_stack
 from xdpsim.verifier.callinfo import callee_name, calls_back_later
 from xdpsim.verifier.func_args import check_subprog_call
+from xdpsim.verifier.locks import in_sleepable
 from xdpsim.verifier.log import print_state, type_str
 from xdpsim.verifier.packet import clear_all_pkt_pointers
 from xdpsim.verifier.precision import MAIN_FUNC, mark_chain_precision
@@ -41,11 +42,6 @@ _SLEEPS_LATER = frozenset(
 """Kernel functions whose callbacks may sleep."""
 SetCallee = Callable[["Env", Frame, Frame, int], None]
 """Gives a callee's frame its arguments: (env, caller, callee, insn_idx)."""
-
-
-def in_sleepable(env: Env) -> bool:
-    """Whether what is walked may sleep."""
-    return env.spec.sleepable or env.cur.in_sleepable
 
 
 def _enter(env: Env, state: State, subprog: int, callsite: int, set_callee: SetCallee) -> None:

@@ -16,7 +16,7 @@ from xdpsim.progtypes.rows import PROG_TYPES
 from xdpsim.verifier import dynptr, mem_access, refs
 from xdpsim.verifier.arg_types import kind_of
 from xdpsim.verifier.env import Env
-from xdpsim.verifier.functions import in_sleepable
+from xdpsim.verifier.locks import in_sleepable
 from xdpsim.verifier.helper_args import CallMeta, Plan, check_func_arg
 from xdpsim.verifier.helper_returns import set_return
 from xdpsim.verifier.helper_rules import RULES, check_get_func_ip

@@ -16,7 +16,7 @@ from xdpsim.helpers.kfunc_rows import ITER_DESTROY, ITER_NEW, RCU_PROTECTED
 from xdpsim.verifier import branch, mem_access, nulls, prune, refs, regs
 from xdpsim.verifier.dynptr import NOT_ALLOCATED, object_spi
 from xdpsim.verifier.env import Env
-from xdpsim.verifier.functions import in_sleepable
+from xdpsim.verifier.locks import in_sleepable
 from xdpsim.verifier.regtypes import MEM_RCU, PTR_TO_STACK, PTR_UNTRUSTED
 from xdpsim.verifier.scalar import ZERO
 from xdpsim.verifier.state import ITER, Reg, Slot

@@ -17,7 +17,7 @@ from xdpsim.verifier.btf_types import is_projection, is_scalar_struct, nocast_al
 from xdpsim.verifier.const_args import check_reg_const_str
 from xdpsim.verifier.env import Env, Refusal
 from xdpsim.verifier.fields import field_at, has_field, offset_of, record_of
-from xdpsim.verifier.functions import in_sleepable
+from xdpsim.verifier.locks import in_sleepable
 from xdpsim.verifier.kfunc_info import MAX_ARGS, Kfunc, Param, is_scalar, is_struct, kernel_btf, kind_text
 from xdpsim.verifier.log import type_str
 from xdpsim.verifier.region import also_fail

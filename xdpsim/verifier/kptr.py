@@ -16,7 +16,7 @@ from xdpsim.verifier.btf_fields import GRAPH_NODES, KPTR_PERCPU, KPTR_REF, KPTR_
 from xdpsim.verifier.btf_record import Field, record_of_type
 from xdpsim.verifier.env import Env, Refusal
 from xdpsim.verifier.fields import field_at, has_field, record_of
-from xdpsim.verifier.functions import in_sleepable
+from xdpsim.verifier.locks import in_sleepable
 from xdpsim.verifier.log import type_str
 from xdpsim.verifier.nulls import is_alloc_object, is_null
 from xdpsim.verifier.regtypes import (

@@ -13,7 +13,7 @@ from xdpsim.isa.rows import Family
 from xdpsim.verifier import refs
 from xdpsim.verifier.env import Env
 from xdpsim.verifier.fields import has_btf, has_field, map_name, record_of
-from xdpsim.verifier.functions import in_sleepable
+from xdpsim.verifier.locks import in_sleepable
 from xdpsim.verifier.regtypes import PTR_TO_MAP_VALUE
 from xdpsim.verifier.state import REF_LOCK, REF_RES_LOCK, REF_RES_LOCK_IRQ, Reg
 
