@@ -42,6 +42,8 @@ class Proto:
     """The result is the argument seen as another kind of socket, with its reference (is_ptr_cast_function)."""
     calls_back: str = ""
     allowed: str = ""
+    capability: str = ""
+    """What the loader needs before Linux offers the helper at all: "bpf", "perfmon" or nothing."""
 
     @property
     def release_arg(self) -> int:

@@ -13,13 +13,17 @@ from xdpsim.isa.rows import Family
 from xdpsim.verifier import refs
 from xdpsim.verifier.env import Env
 from xdpsim.verifier.fields import has_btf, has_field, map_name, record_of
-from xdpsim.verifier.locks import in_sleepable
 from xdpsim.verifier.regtypes import PTR_TO_MAP_VALUE
 from xdpsim.verifier.state import REF_LOCK, REF_RES_LOCK, REF_RES_LOCK_IRQ, Reg
 
 PROCESS_SPIN_LOCK, PROCESS_RES_LOCK, PROCESS_LOCK_IRQ = 1, 2, 4
 """It is a lock (not an unlock); of a bpf_res_spin_lock; with interrupts off."""
 _RBTREE_CALLERS = frozenset({"bpf_rbtree_add_impl"})
+
+
+def in_sleepable(env: Env) -> bool:
+    """Whether what is walked may sleep."""
+    return env.spec.sleepable or env.cur.in_sleepable
 
 
 def in_rbtree_lock_required_cb(env: Env) -> bool:
