@@ -136,7 +136,7 @@ def _check_pointer(env: Env, meta: Meta, param: Param, number: int, insn_idx: in
     if not param.is_pointer:
         env.fail(errno.EINVAL, f"Unrecognized arg#{number} type {kind_text(param.type)}")
     needs_trust = kfunc.flags & (TRUSTED_ARGS | RELEASE | RCU)
-    if needs_trust and "__nullable" not in param.suffixes and (nulls.is_null(reg) or nulls.type_may_be_null(reg.type)):
+    if needs_trust and "__nullable" not in param.suffixes and (regs.is_null(reg) or nulls.type_may_be_null(reg.type)):
         env.fail(errno.EACCES, f"Possibly NULL pointer passed to trusted arg{number}")
     if reg.ref:
         meta.ref_obj_id = reg.ref
@@ -165,7 +165,7 @@ def _kind_of(env: Env, meta: Meta, param: Param, number: int) -> str:
     kfunc, reg = meta.kfunc, env.regs[number + 1]
     if kfunc.name == "bpf_cast_to_kern_ctx" or is_prog_ctx(env, param.pointee):
         return "ctx"
-    if "__nullable" in param.suffixes and nulls.is_null(reg):
+    if "__nullable" in param.suffixes and regs.is_null(reg):
         return "null"
     for suffix, kind in (("__alloc", "alloc"), ("__refcounted_kptr", "refcounted")):
         if suffix in param.suffixes:
@@ -372,7 +372,7 @@ def _mem(env: Env, meta: Meta, param: Param, number: int, insn_idx: int) -> None
 def _mem_size(env: Env, meta: Meta, param: Param, number: int, insn_idx: int) -> None:
     regno = number + 1
     size_param, size_reg = meta.kfunc.params[number + 1], env.regs[regno + 1]
-    if "__opt" not in param.suffixes or not nulls.is_null(env.regs[regno]):
+    if "__opt" not in param.suffixes or not regs.is_null(env.regs[regno]):
         _check_sized(env, regno, number)
     if "__szk" in size_param.suffixes:
         if size_reg.num.mask:

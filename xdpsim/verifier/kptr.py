@@ -18,7 +18,8 @@ from xdpsim.verifier.env import Env, Refusal
 from xdpsim.verifier.fields import field_at, has_field, record_of
 from xdpsim.verifier.locks import in_sleepable
 from xdpsim.verifier.log import type_str
-from xdpsim.verifier.nulls import is_alloc_object, is_null
+from xdpsim.verifier.nulls import is_alloc_object
+from xdpsim.verifier.regs import is_null
 from xdpsim.verifier.regtypes import (
     BASE_MASK,
     MEM_ALLOC,
