@@ -56,7 +56,7 @@ from xdpsim.verifier.scalar import UNKNOWN, const
 from xdpsim.verifier.scalar_alu import sign_extend_to, truncate
 from xdpsim.verifier.scalar_sync import sane
 from xdpsim.verifier.sock_access import check_sock_access
-from xdpsim.verifier.stack import check_stack_access_within_bounds, check_stack_read, check_stack_write
+from xdpsim.verifier.stack import check_stack_read, check_stack_write, check_within_bounds
 from xdpsim.verifier.state import Reg
 from xdpsim.verifier.tnum import tnum_text
 
@@ -215,7 +215,7 @@ def _ctx(
 def _stack(
     env: Env, reg: Reg, regno: int, off: int, size: int, write: bool, value_regno: int, is_ldsx: bool
 ) -> None:
-    check_stack_access_within_bounds(env, regno, off, size, write)
+    check_within_bounds(env, regno, off, size, write=write)
     if write:
         check_stack_write(env, regno, off, size, value_regno, env.insn_idx)
     else:
