@@ -71,10 +71,11 @@ MAPS_OF_HELPER: dict[int, frozenset[str]] = {
 
 SOCKET_MAPS = frozenset({"SOCKMAP", "SOCKHASH"})
 SOCKET_UPDATERS: dict[int, frozenset[str]] = {
-    number: frozenset(
-        f"SOCKET_FILTER SCHED_CLS SCHED_ACT XDP SK_REUSEPORT FLOW_DISSECTOR SK_LOOKUP {more}".split()
+    number: frozenset(f"SOCKET_FILTER SCHED_CLS SCHED_ACT XDP SK_REUSEPORT FLOW_DISSECTOR SK_LOOKUP {more}".split())
+    for number, more in (
+        (HELPERS_BY_NAME["bpf_map_update_elem"].id, ""),
+        (HELPERS_BY_NAME["bpf_map_delete_elem"].id, "SOCK_OPS"),
     )
-    for number, more in ((HELPERS_BY_NAME["bpf_map_update_elem"].id, ""), (HELPERS_BY_NAME["bpf_map_delete_elem"].id, "SOCK_OPS"))
 }
 """Program types that may change a sockmap with the plain helper: no socket is locked where they run."""
 

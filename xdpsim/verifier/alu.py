@@ -240,5 +240,14 @@ def _with_low(num: Scalar, low: int) -> Scalar:
     high = M64 ^ M32
     signed_low = low - (1 << 32) if low >> 31 else low
     return Scalar(
-        num.value & high | low, num.mask & high, num.smin, num.smax, num.umin, num.umax, signed_low, signed_low, low, low
+        num.value & high | low,
+        num.mask & high,
+        num.smin,
+        num.smax,
+        num.umin,
+        num.umax,
+        signed_low,
+        signed_low,
+        low,
+        low,
     )

@@ -9,7 +9,8 @@ from errno import EACCES, EINVAL
 
 from xdpsim.btf.linux618 import linux618
 from xdpsim.btf.types import POINTER_SIZE, Array, Btf, Int, Kind, Member, Ref, Struct, Type
-from xdpsim.errors import Unsupported
+from xdpsim.errors import Unsupported, XdpsimBug
+from xdpsim.verifier.env import Env
 from xdpsim.verifier.regtypes import MEM_PERCPU, MEM_RCU, MEM_USER, PTR_UNTRUSTED
 
 SCALAR, PTR, PTR_UNTRUSTED_MEM, STRUCT = range(4)
@@ -35,6 +36,24 @@ def skip_modifiers(btf: Btf, type_id: int) -> Type:
     while isinstance(row, Ref) and row.kind in _MODIFIERS:
         row = btf.get(row.type_id)
     return row
+
+
+def is_struct(row: Type) -> bool:
+    """A struct or union."""
+    return isinstance(row, Struct)
+
+
+def kernel_struct(env: Env, name: str) -> tuple[Btf, int]:
+    """The kernel's types and the id of its struct of that name."""
+    found = env.kernel_btf.by_name(name, Kind.STRUCT) if env.kernel_btf is not None else None
+    if env.kernel_btf is None or found is None:
+        raise XdpsimBug(f"verifier: the types of Linux 6.18 that are shipped have no struct {name}")
+    return env.kernel_btf, found.id
+
+
+def kernel_struct_id(env: Env, name: str) -> int:
+    """The id of the kernel's struct of that name."""
+    return kernel_struct(env, name)[1]
 
 
 def walk_to_member(btf: Btf, type_id: int, off: int, size: int) -> Found:

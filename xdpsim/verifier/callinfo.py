@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from xdpsim.btf.types import Func, FuncProto, Kind
 from xdpsim.helpers.ids import HELPERS_BY_ID, HELPERS_OF_TYPE
-from xdpsim.helpers.rows import KFUNCS, Helper, Ret, helper_for
+from xdpsim.helpers.kinds import Ret
+from xdpsim.helpers.rows import KFUNCS, Helper, helper_for
 from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import Family
 from xdpsim.verifier.env import Env

@@ -12,7 +12,7 @@ from typing import Any
 from xdpsim.bits import signed
 from xdpsim.helpers.ids import HELPERS_BY_NAME
 from xdpsim.helpers.map_pairs import SOCKET_MAPS
-from xdpsim.helpers.protos import Proto
+from xdpsim.helpers.proto_rows import Proto
 from xdpsim.verifier import alignment, dynptr, dynptr_args, locks, mem_args, precision
 from xdpsim.verifier.arg_types import Kind, check_func_arg_reg_off, check_reg_type
 from xdpsim.verifier.const_args import check_reg_const_str, constant_map_key
@@ -36,8 +36,20 @@ from xdpsim.verifier.state import Reg
 from xdpsim.verifier.vmap import VMap
 
 _PACKET_READERS = frozenset(
-    "LWT_IN LWT_OUT LWT_SEG6LOCAL SK_REUSEPORT FLOW_DISSECTOR CGROUP_SKB SCHED_CLS SCHED_ACT XDP LWT_XMIT SK_SKB "
-    "SK_MSG".split()
+    [
+        "LWT_IN",
+        "LWT_OUT",
+        "LWT_SEG6LOCAL",
+        "SK_REUSEPORT",
+        "FLOW_DISSECTOR",
+        "CGROUP_SKB",
+        "SCHED_CLS",
+        "SCHED_ACT",
+        "XDP",
+        "LWT_XMIT",
+        "SK_SKB",
+        "SK_MSG",
+    ]
 )
 """Program types that may give packet memory to helpers whose prototypes take it (may_access_direct_pkt_data)."""
 KNOWN_KEY_MAPS = frozenset({"ARRAY", "PERCPU_ARRAY"})
@@ -210,7 +222,7 @@ def _mem(env: Env, regno: int, reg: Reg, kind: Kind, before: Kind | None, meta: 
     if kind.flags & MEM_FIXED_SIZE:
         mem_args.check_helper_mem_access(env, regno, kind.size, bool(kind.flags & MEM_WRITE), False, meta)
         if kind.flags & MEM_ALIGNED:
-            alignment.check_ptr_alignment(env, reg, 0, kind.size, True)
+            alignment.check_ptr_alignment(env, reg, 0, kind.size)
 
 
 def _size(env: Env, regno: int, reg: Reg, kind: Kind, before: Kind | None, meta: CallMeta, insn_idx: int) -> None:
@@ -223,9 +235,7 @@ def _dynptr(env: Env, regno: int, reg: Reg, kind: Kind, before: Kind | None, met
     dynptr_args.process_dynptr_func(env, regno, insn_idx, kind.flags)
 
 
-def _alloc_size(
-    env: Env, regno: int, reg: Reg, kind: Kind, before: Kind | None, meta: CallMeta, insn_idx: int
-) -> None:
+def _alloc_size(env: Env, regno: int, reg: Reg, kind: Kind, before: Kind | None, meta: CallMeta, insn_idx: int) -> None:
     if reg.num.mask:
         env.fail(errno.EACCES, f"R{regno} is not a known constant'")
     meta.mem_size = signed(reg.num.value, 32)

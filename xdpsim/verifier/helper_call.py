@@ -11,16 +11,16 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from xdpsim.helpers.ids import HELPERS_BY_ID
-from xdpsim.helpers.protos import Proto, proto_for
+from xdpsim.helpers.proto_rows import Proto
+from xdpsim.helpers.protos import proto_for
 from xdpsim.progtypes.rows import PROG_TYPES
 from xdpsim.verifier import dynptr, mem_access, refs
 from xdpsim.verifier.arg_types import kind_of
 from xdpsim.verifier.env import Env
-from xdpsim.verifier.locks import in_sleepable
 from xdpsim.verifier.helper_args import CallMeta, Plan, check_func_arg
 from xdpsim.verifier.helper_returns import set_return
 from xdpsim.verifier.helper_rules import RULES, check_get_func_ip
-from xdpsim.verifier.locks import in_rcu_cs
+from xdpsim.verifier.locks import in_rcu_cs, in_sleepable
 from xdpsim.verifier.map_rules import check_map_func_compatibility, func_name, record_func_key, record_func_map
 from xdpsim.verifier.packet import clear_all_pkt_pointers
 from xdpsim.verifier.regs import clear_caller_saved, is_null

@@ -8,11 +8,12 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 
+from xdpsim.bits import M64
 from xdpsim.errors import InputError
 from xdpsim.helpers.ids import HELPERS_BY_NAME
 from xdpsim.helpers.kinds import Ret
 from xdpsim.helpers.map_pairs import SOCKET_MAPS
-from xdpsim.verifier import btf_access, refs, regtypes
+from xdpsim.verifier import btf_walk, refs, regtypes
 from xdpsim.verifier.env import Env
 from xdpsim.verifier.fields import LOCK_FIELDS, has_field
 from xdpsim.verifier.helper_args import KNOWN_KEY_MAPS, CallMeta
@@ -30,7 +31,7 @@ from xdpsim.verifier.regtypes import (
     PTR_TO_SOCKET,
     PTR_TO_TCP_SOCK,
 )
-from xdpsim.verifier.scalar import M64, S32_MAX, S32_MIN, S64_MAX, S64_MIN, UNKNOWN, ZERO, Scalar
+from xdpsim.verifier.scalar import S64_MAX, UNKNOWN, ZERO, Scalar
 from xdpsim.verifier.scalar_sync import sane, sync
 from xdpsim.verifier.state import UNINIT, Reg
 
@@ -104,11 +105,7 @@ def _void(env: Env, meta: CallMeta, flags: int, percpu_alloc: bool) -> Reg:
 def _map_value(env: Env, meta: CallMeta, flags: int, percpu_alloc: bool) -> Reg:
     vmap = meta.map
     assert vmap is not None
-    if (
-        meta.func_id == _LOOKUP
-        and vmap.spec.type in KNOWN_KEY_MAPS
-        and 0 <= meta.const_map_key < vmap.spec.max_entries
-    ):
+    if meta.func_id == _LOOKUP and vmap.spec.type in KNOWN_KEY_MAPS and 0 <= meta.const_map_key < vmap.spec.max_entries:
         flags &= ~PTR_MAYBE_NULL
     made = _pointer(env, PTR_TO_MAP_VALUE | flags, (vmap, meta.map_uid))
     if not flags & PTR_MAYBE_NULL and has_field(vmap.record, LOCK_FIELDS):
@@ -128,7 +125,7 @@ def _memory_or_struct(env: Env, meta: CallMeta, flags: int, percpu_alloc: bool) 
     """A per-CPU variable: a struct, or memory of its size."""
     btf, type_id = meta.ret_btf
     row = btf.resolve(type_id)
-    if btf_access.is_struct(row):
+    if btf_walk.is_struct(row):
         if percpu_alloc:
             return _pointer(env, PTR_TO_BTF_ID | MEM_ALLOC | MEM_RCU, meta.ret_btf)
         return _pointer(env, PTR_TO_BTF_ID | flags & ~MEM_RDONLY, meta.ret_btf)
@@ -144,7 +141,7 @@ def _struct(env: Env, meta: CallMeta, flags: int, percpu_alloc: bool) -> Reg:
     """A kernel struct, or what bpf_kptr_xchg found in the field."""
     field = meta.kptr_field
     if field is None:
-        return _pointer(env, PTR_TO_BTF_ID | flags, btf_access.kernel_struct(env, meta.proto.ret_btf))
+        return _pointer(env, PTR_TO_BTF_ID | flags, btf_walk.kernel_struct(env, meta.proto.ret_btf))
     if not field.is_kernel:
         flags |= MEM_ALLOC | (MEM_PERCPU if field.kind == "percpu_kptr" else 0)
     if not field.type_id:

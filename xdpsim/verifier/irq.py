@@ -13,7 +13,7 @@ from xdpsim.verifier.dynptr import NOT_ALLOCATED, object_spi
 from xdpsim.verifier.env import Env
 from xdpsim.verifier.regtypes import PTR_TO_STACK
 from xdpsim.verifier.scalar import ZERO
-from xdpsim.verifier.state import IRQ_FLAG, Reg, Slot
+from xdpsim.verifier.state import IRQ_FLAG, UNINIT, Reg, Slot
 
 IRQ_NATIVE, IRQ_LOCK = 0, 1
 _NAMES = ("native", "lock")
@@ -61,6 +61,6 @@ def _restore(env: Env, reg: Reg, spi: int, who: int) -> None:
         insn = next((ref.insn for ref in env.cur.refs if ref.id == expected), 0)
         text = f"cannot restore irq state out of order, expected id={expected} acquired at insn_idx={insn}"
         env.fail(problem, text)
-    stack[spi] = Slot(bytes(8), refs.unset_reg(env))
+    stack[spi] = Slot(bytes(8), UNINIT)
     env.stack_live.mark_write(reg.frameno, 1 << spi)
     env.scratched_slots |= 1 << spi

@@ -19,7 +19,7 @@ from xdpsim.verifier.env import Env
 from xdpsim.verifier.locks import in_sleepable
 from xdpsim.verifier.regtypes import MEM_RCU, PTR_TO_STACK, PTR_UNTRUSTED
 from xdpsim.verifier.scalar import ZERO
-from xdpsim.verifier.state import ITER, Reg, Slot
+from xdpsim.verifier.state import ITER, UNINIT, Reg, Slot
 
 if TYPE_CHECKING:
     from xdpsim.btf.types import Btf
@@ -115,7 +115,7 @@ def _unmark(env: Env, reg: Reg, spi: int, slots: int) -> None:
     """The iterator is ended, and its reference given back."""
     frame = env.cur.frames[reg.frameno]
     refs.release(env, frame.stack[spi].reg.ref)
-    empty = Slot(bytes(8), refs.unset_reg(env))
+    empty = Slot(bytes(8), UNINIT)
     for at in range(slots):
         frame.stack[spi - at] = empty
     env.stack_live.mark_write(frame.frameno, _mask(spi, slots))

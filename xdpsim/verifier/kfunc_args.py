@@ -12,13 +12,26 @@ from typing import TYPE_CHECKING, Any
 
 from xdpsim.helpers.kfunc_rows import KERNEL_CONTEXTS, RCU, RELEASE, TRUSTED_ARGS
 from xdpsim.progtypes.rows import PROG_TYPES
-from xdpsim.verifier import arg_types, btf_access, dynptr, graph, irq, iters, locks, mem_args, nulls, precision
+from xdpsim.verifier import (
+    arg_types,
+    btf_walk,
+    dynptr,
+    dynptr_args,
+    graph,
+    irq,
+    iters,
+    locks,
+    mem_args,
+    nulls,
+    precision,
+    regs,
+)
 from xdpsim.verifier.btf_types import is_projection, is_scalar_struct, nocast_alias
 from xdpsim.verifier.const_args import check_reg_const_str
 from xdpsim.verifier.env import Env, Refusal
 from xdpsim.verifier.fields import field_at, has_field, offset_of, record_of
-from xdpsim.verifier.locks import in_sleepable
 from xdpsim.verifier.kfunc_info import MAX_ARGS, Kfunc, Param, is_scalar, is_struct, kernel_btf, kind_text
+from xdpsim.verifier.locks import in_sleepable
 from xdpsim.verifier.log import type_str
 from xdpsim.verifier.region import also_fail
 from xdpsim.verifier.regtypes import (
@@ -288,7 +301,7 @@ def _dynptr(env: Env, meta: Meta, param: Param, number: int, insn_idx: int) -> N
     if name == "bpf_dynptr_clone" and flags & MEM_UNINIT:
         flags |= meta.dynptr_type
         clone_ref = meta.dynptr_ref if meta.dynptr_type == DYNPTR_TYPE_RINGBUF else 0
-    dynptr.process_dynptr_func(env, number + 1, insn_idx, flags, clone_ref)
+    dynptr_args.process_dynptr_func(env, number + 1, insn_idx, flags, clone_ref)
     if not flags & MEM_UNINIT:
         meta.dynptr_id = dynptr.dynptr_id(env, reg)
         meta.dynptr_type = dynptr.dynptr_type(env, reg)
@@ -349,13 +362,13 @@ def _btf_id(env: Env, meta: Meta, param: Param, number: int, insn_idx: int) -> N
     kernel, kfunc = kernel_btf(env), meta.kfunc
     wanted = param.pointee
     if "__map" in param.suffixes:
-        wanted = kernel.types[btf_access.kernel_struct_id(env, "bpf_map")]
+        wanted = kernel.types[btf_walk.kernel_struct_id(env, "bpf_map")]
     btf, type_id = (
-        reg.extra if base == PTR_TO_BTF_ID else (kernel, btf_access.kernel_struct_id(env, KERNEL_STRUCTS[base]))
+        reg.extra if base == PTR_TO_BTF_ID else (kernel, btf_walk.kernel_struct_id(env, KERNEL_STRUCTS[base]))
     )
     given = btf.types[type_id]
     is_strict = bool(kfunc.flags & RELEASE and reg.ref) or nocast_alias(given.name, wanted.name)
-    is_same = btf_access.struct_ids_match(env, btf, type_id, reg.off, kernel, wanted.id, is_strict)
+    is_same = btf_walk.struct_ids_match(btf, type_id, reg.off, kernel, wanted.id, is_strict)
     if not is_same and not is_projection(wanted.name, given.name):
         env.fail(
             errno.EINVAL,

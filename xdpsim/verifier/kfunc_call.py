@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from xdpsim.bits import M32
 from xdpsim.btf.types import Kind, Ref, Struct
 from xdpsim.helpers.kfunc_rows import ACQUIRE, RCU_PROTECTED, RET_NULL, SLEEPABLE
-from xdpsim.verifier import branch, btf_record, functions, graph, iters, locks, nulls, packet, refs
+from xdpsim.verifier import branch, btf_record, functions, graph, iters, locks, nulls, packet, refs, regs
 from xdpsim.verifier.btf_types import is_scalar_struct
 from xdpsim.verifier.env import Env, Refusal
 from xdpsim.verifier.kfunc_args import Meta, check_kfunc_args
@@ -46,7 +46,7 @@ from xdpsim.verifier.regtypes import (
 )
 from xdpsim.verifier.scalar import S32_MAX, S32_MIN, UNKNOWN, ZERO
 from xdpsim.verifier.scalar_sync import limit_s32
-from xdpsim.verifier.state import ITER, SPILL, Frame, Reg, Slot, scalar_reg
+from xdpsim.verifier.state import ITER, SPILL, UNINIT, Frame, Reg, Slot, scalar_reg
 
 if TYPE_CHECKING:
     from xdpsim.isa.insn import Insn
@@ -74,7 +74,7 @@ def check_kfunc_call(env: Env, insn: Insn, insn_idx: int) -> None:
     elif name == "__bpf_trap":
         env.fail(errno.EFAULT, "unexpected __bpf_trap() due to uninitialized variable?")
     is_sleepable = bool(kfunc.flags & SLEEPABLE)
-    if is_sleepable and not functions.in_sleepable(env):
+    if is_sleepable and not locks.in_sleepable(env):
         env.fail(errno.EACCES, f"program must be sleepable to call sleepable kfunc {name}")
     check_kfunc_args(env, meta, insn_idx)
     _push_callback(env, insn, insn_idx, meta)
@@ -89,7 +89,7 @@ def check_kfunc_call(env: Env, insn: Insn, insn_idx: int) -> None:
         env.seen_exception = True
         if not env.exception_callback_subprog:
             functions.check_return_code(env, 1, "R1")
-    refs.clear_caller_saved(env, env.regs)
+    regs.clear_caller_saved(env, env.regs)
     env.scratched_regs |= 0x3F
     _check_result(env, meta, insn_idx)
     if name in MOVES_PACKET:
@@ -102,7 +102,7 @@ def _push_failed_lock(env: Env) -> None:
     """The lock may not be had: that way on waits, with an errno in R0."""
     queued = branch.push_stack(env, env.insn_idx + 1, env.insn_idx, False)
     running = queued.frames[-1].regs
-    refs.clear_caller_saved(env, running)
+    regs.clear_caller_saved(env, running)
     running[0] = scalar_reg(limit_s32(UNKNOWN, -_MAX_ERRNO, -1), not env.bpf_capable)
 
 
@@ -123,7 +123,7 @@ def _map_callback(register: int, wanted: tuple[int, int]) -> Callable[[Env, Fram
         extra = (caller.regs[register].extra[0], 0)
         for regno, kind in ((1, CONST_PTR_TO_MAP), (2, PTR_TO_MAP_KEY), (3, PTR_TO_MAP_VALUE)):
             callee.regs[regno] = Reg(kind, ZERO, extra=extra)
-        callee.regs[4] = callee.regs[5] = refs.unset_reg(env)
+        callee.regs[4] = callee.regs[5] = UNINIT
         callee.in_async_callback_fn = True
         callee.callback_ret_range = wanted
 

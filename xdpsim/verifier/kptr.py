@@ -10,8 +10,7 @@ import errno
 from typing import TYPE_CHECKING
 
 from xdpsim.isa.rows import Family
-from xdpsim.verifier import btf_access
-from xdpsim.verifier.region import check_ptr_off_reg
+from xdpsim.verifier import btf_walk
 from xdpsim.verifier.btf_fields import GRAPH_NODES, KPTR_PERCPU, KPTR_REF, KPTR_UNREF, KPTRS, UPTR
 from xdpsim.verifier.btf_record import Field, record_of_type
 from xdpsim.verifier.env import Env, Refusal
@@ -19,6 +18,7 @@ from xdpsim.verifier.fields import field_at, has_field, record_of
 from xdpsim.verifier.locks import in_sleepable
 from xdpsim.verifier.log import type_str
 from xdpsim.verifier.nulls import is_alloc_object
+from xdpsim.verifier.region import check_ptr_off_reg
 from xdpsim.verifier.regs import is_null
 from xdpsim.verifier.regtypes import (
     BASE_MASK,
@@ -61,7 +61,9 @@ def map_kptr_match_type(env: Env, field: Field, reg: Reg, regno: int) -> None:
             except Refusal as refusal:
                 env.refuse(errno.EACCES, refusal.message)
             is_strict = field.kind != KPTR_UNREF
-            if btf_access.struct_ids_match(env, btf, type_id, reg.off, field.btf, field.type_id, is_strict):
+            if field.btf is not None and btf_walk.struct_ids_match(
+                btf, type_id, reg.off, field.btf, field.type_id, is_strict
+            ):
                 return
             problem = name
     expected = f"expected={type_str(PTR_TO_BTF_ID)}{field.type_name}"

@@ -132,9 +132,7 @@ def _cut_filled(regs: list[Reg], value_regno: int, size: int, is_ldsx: bool) -> 
             regs[value_regno] = Reg(SCALAR_VALUE, sane(num), reg.off, reg.id, reg.ref, reg.precise)
 
 
-def _map_key(
-    env: Env, reg: Reg, regno: int, off: int, size: int, write: bool, value_regno: int, is_ldsx: bool
-) -> None:
+def _map_key(env: Env, reg: Reg, regno: int, off: int, size: int, write: bool, value_regno: int, is_ldsx: bool) -> None:
     if write:
         env.fail(EACCES, f"write to change key R{regno} not allowed")
     check_mem_region(env, reg, regno, off, size, reg.extra[0].spec.key_size, False)
@@ -180,9 +178,7 @@ def read_frozen(vmap: VMap, off: int, size: int, is_ldsx: bool) -> int:
     return int.from_bytes(initial[off : off + size].ljust(size, b"\0"), "little", signed=is_ldsx)
 
 
-def _mem(
-    env: Env, reg: Reg, regno: int, off: int, size: int, write: bool, value_regno: int, is_ldsx: bool
-) -> None:
+def _mem(env: Env, reg: Reg, regno: int, off: int, size: int, write: bool, value_regno: int, is_ldsx: bool) -> None:
     kind = reg.type
     if kind & PTR_MAYBE_NULL:
         _fail_type(env, reg, regno)
@@ -196,9 +192,7 @@ def _mem(
         _load_unknown(env, value_regno, size, is_ldsx)
 
 
-def _ctx(
-    env: Env, reg: Reg, regno: int, off: int, size: int, write: bool, value_regno: int, is_ldsx: bool
-) -> None:
+def _ctx(env: Env, reg: Reg, regno: int, off: int, size: int, write: bool, value_regno: int, is_ldsx: bool) -> None:
     if write:
         _check_leak(env, value_regno, "ctx")
     check_ptr_off_reg(env, reg, regno)
@@ -212,9 +206,7 @@ def _ctx(
             env.regs[value_regno] = pointer
 
 
-def _stack(
-    env: Env, reg: Reg, regno: int, off: int, size: int, write: bool, value_regno: int, is_ldsx: bool
-) -> None:
+def _stack(env: Env, reg: Reg, regno: int, off: int, size: int, write: bool, value_regno: int, is_ldsx: bool) -> None:
     check_within_bounds(env, regno, off, size, write=write)
     if write:
         check_stack_write(env, regno, off, size, value_regno, env.insn_idx)
@@ -222,9 +214,7 @@ def _stack(
         check_stack_read(env, regno, off, size, value_regno)
 
 
-def _packet(
-    env: Env, reg: Reg, regno: int, off: int, size: int, write: bool, value_regno: int, is_ldsx: bool
-) -> None:
+def _packet(env: Env, reg: Reg, regno: int, off: int, size: int, write: bool, value_regno: int, is_ldsx: bool) -> None:
     if write:
         if not may_access_direct_pkt_data(env, None, True):
             env.fail(EACCES, "cannot write into packet")
@@ -245,18 +235,14 @@ def _flow_keys(
         _load_unknown(env, value_regno, size, is_ldsx)
 
 
-def _sock(
-    env: Env, reg: Reg, regno: int, off: int, size: int, write: bool, value_regno: int, is_ldsx: bool
-) -> None:
+def _sock(env: Env, reg: Reg, regno: int, off: int, size: int, write: bool, value_regno: int, is_ldsx: bool) -> None:
     if write:
         _fail_write(env, reg, regno)
     check_sock_access(env, reg, regno, off, size)
     _load_unknown(env, value_regno, size, is_ldsx)
 
 
-def _btf_id(
-    env: Env, reg: Reg, regno: int, off: int, size: int, write: bool, value_regno: int, is_ldsx: bool
-) -> None:
+def _btf_id(env: Env, reg: Reg, regno: int, off: int, size: int, write: bool, value_regno: int, is_ldsx: bool) -> None:
     if reg.type & PTR_MAYBE_NULL:
         _fail_type(env, reg, regno)
     if check_ptr_to_btf_access(env, regno, off, size, write, value_regno):
@@ -270,9 +256,7 @@ def _map_pointer(
         _load_unknown(env, value_regno, size, is_ldsx)
 
 
-def _buf(
-    env: Env, reg: Reg, regno: int, off: int, size: int, write: bool, value_regno: int, is_ldsx: bool
-) -> None:
+def _buf(env: Env, reg: Reg, regno: int, off: int, size: int, write: bool, value_regno: int, is_ldsx: bool) -> None:
     if write and reg.type & MEM_RDONLY:
         _fail_write(env, reg, regno)
     check_buffer_access(env, reg, regno, off, size)
@@ -291,9 +275,7 @@ def check_buffer_access(env: Env, reg: Reg, regno: int, off: int, size: int) -> 
         env.fail(EACCES, f"R{regno} invalid variable buffer offset: off={signed(off, 32)}, var_off={var_off}")
 
 
-def _arena(
-    env: Env, reg: Reg, regno: int, off: int, size: int, write: bool, value_regno: int, is_ldsx: bool
-) -> None:
+def _arena(env: Env, reg: Reg, regno: int, off: int, size: int, write: bool, value_regno: int, is_ldsx: bool) -> None:
     if not write:
         _load_unknown(env, value_regno, size, is_ldsx)
 

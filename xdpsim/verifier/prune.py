@@ -115,7 +115,7 @@ def is_state_visited(env: Env, insn_idx: int) -> bool:
     states = bucket_of(env, cur, insn_idx)
     if states:
         _clean_finished(env, states, insn_idx, cur)
-        evicted = []
+        evicted: list[State] = []
         for state in reversed(states):
             if state.insn_idx != insn_idx:
                 continue

@@ -44,7 +44,9 @@ if TYPE_CHECKING:
     from xdpsim.verifier.env import Env
 
 MAX_VAR_OFF = 1 << 29
-SYMBOLS = {op.name: next(row.symbol for row in ALU.values() if row.code == op.code and not row.off) for op in ALU.values()}
+SYMBOLS = {
+    op.name: next(row.symbol for row in ALU.values() if row.code == op.code and not row.off) for op in ALU.values()
+}
 """Operations as messages spell them: signed division like the unsigned one."""
 _MOVABLE = frozenset(
     {
@@ -94,7 +96,9 @@ def _may_move(insn: Insn, kind: int, num: Scalar) -> bool:
     """Pointers that are moved by known distances or by none at all."""
     if kind & BASE_MASK == PTR_TO_FLOW_KEYS and not num.mask:
         return True
-    return kind & BASE_MASK in (PTR_TO_FLOW_KEYS, CONST_PTR_TO_MAP) and not num.mask and num.smin == 0 and insn.op == "add"
+    return (
+        kind & BASE_MASK in (PTR_TO_FLOW_KEYS, CONST_PTR_TO_MAP) and not num.mask and num.smin == 0 and insn.op == "add"
+    )
 
 
 def _move(env: Env, insn: Insn, ptr: Reg, number: Reg, old: Reg) -> None:
@@ -102,7 +106,9 @@ def _move(env: Env, insn: Insn, ptr: Reg, number: Reg, old: Reg) -> None:
     window: Window | None = None
     if not env.bypass_spec_v1 and (is_sum or insn.op == "sub"):
         # What the speculative path finds in dst: the pointer, of whose low half nothing is known.
-        env.regs[insn.dst] = Reg(ptr.type, _low_unknown(old.num), old.off, ptr.id, old.ref, old.precise, old.frameno, old.extra)
+        env.regs[insn.dst] = Reg(
+            ptr.type, _low_unknown(old.num), old.off, ptr.id, old.ref, old.precise, old.frameno, old.extra
+        )
         window = open_window(env, insn, ptr, number, ptr is old)
     if is_sum:
         made = _sum(env, ptr, number, old)

@@ -15,6 +15,7 @@ from xdpsim.verifier.env import Env, Refusal
 from xdpsim.verifier.regtypes import NON_OWN_REF
 from xdpsim.verifier.state import REF_IRQ, REF_LOCK_MASK, REF_PTR, SPILL, UNINIT, Ref, Reg, Slot, State
 
+
 def invalid_reg(env: Env) -> Reg:
     """What a pointer becomes when its object is gone (mark_reg_invalid)."""
     return env.unknown if env.allow_ptr_leaks else UNINIT

@@ -148,7 +148,7 @@ def check_packet_access(env: Env, regno: int, off: int, size: int, zero_ok: bool
             f"R{regno} min value is negative, either use unsigned index or do a if (index >=0) check.",
         )
     proven = reg.extra
-    if 0 <= off and 0 < size and off + size <= proven:
+    if off >= 0 and size > 0 and off + size <= proven:
         return
     if proven < 0:
         env.fail(EINVAL, f"R{regno} offset is outside of the packet")

@@ -133,6 +133,4 @@ def _check_stack_bounds(env: Env, regno: int, moved: Reg) -> None:
         var_off = tnum_text(num.value, num.mask)
         env.fail(EACCES, f"R{regno} variable stack access prohibited for !root, var_off={var_off} off={off}")
     if off >= 0 or off < -MAX_BPF_STACK:
-        env.fail(
-            EACCES, f"R{regno} stack pointer arithmetic goes out of range, prohibited for !root; off={off}"
-        )
+        env.fail(EACCES, f"R{regno} stack pointer arithmetic goes out of range, prohibited for !root; off={off}")

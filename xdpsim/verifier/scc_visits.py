@@ -32,7 +32,7 @@ class Visit:
 
 def call_chain(env: Env, state: State) -> CallChain | None:
     """Calls that lead to the outermost frame inside a component, and its number; None outside of all."""
-    sites = []
+    sites: list[int] = []
     for frameno in range(state.curframe + 1):
         insn_idx = state.insn_of_frame(frameno)
         scc = env.aux[insn_idx].scc

@@ -48,9 +48,7 @@ _STRUCTS: dict[int, tuple[int, dict[int, tuple[int, ...]]]] = {
 def check_sock_access(env: Env, reg: Reg, regno: int, off: int, size: int) -> None:
     """A load of `size` bytes from a socket."""
     if reg.num.smin < 0:
-        env.fail(
-            EACCES, f"R{regno} min value is negative, either use unsigned index or do a if (index >=0) check."
-        )
+        env.fail(EACCES, f"R{regno} min value is negative, either use unsigned index or do a if (index >=0) check.")
     limit, sizes = _STRUCTS[reg.type]
     if not 0 <= off < limit or off % size or size not in sizes.get(off, (4,)):
         env.fail(EACCES, f"R{regno} invalid {type_str(reg.type)} access off={off} size={size}")

@@ -16,7 +16,6 @@ from xdpsim.verifier.log import print_linfo
 from xdpsim.verifier.precision import mark_chain_precision
 from xdpsim.verifier.regs import frame_of, give_scalar_id, is_null, is_pointer
 from xdpsim.verifier.regtypes import NOT_INIT, PTR_TO_STACK, SCALAR_VALUE
-from xdpsim.verifier.tnum import tnum_text
 from xdpsim.verifier.slots import (
     grow,
     is_scalar_spill,
@@ -28,6 +27,7 @@ from xdpsim.verifier.slots import (
     write_bytes,
 )
 from xdpsim.verifier.state import DYNPTR, INVALID, MISC, SPILL, UNINIT, ZERO_BYTE, Frame, Reg, Slot, const_reg
+from xdpsim.verifier.tnum import tnum_text
 
 if TYPE_CHECKING:
     from xdpsim.verifier.env import Env
@@ -330,4 +330,6 @@ def _touch_byte(env: Env, frame: Frame, at: int, write: bool) -> bool:
 def _not_readable(env: Env, regno: int, num: Any, low: int, at: int, size: int) -> None:
     if num.mask == 0:
         env.fail(EACCES, f"invalid read from stack R{regno} off {low}+{at - low} size {size}")
-    env.fail(EACCES, f"invalid read from stack R{regno} var_off {tnum_text(num.value, num.mask)}+{at - low} size {size}")
+    env.fail(
+        EACCES, f"invalid read from stack R{regno} var_off {tnum_text(num.value, num.mask)}+{at - low} size {size}"
+    )
