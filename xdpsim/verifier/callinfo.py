@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from xdpsim.btf.types import Func, FuncProto, Kind
-from xdpsim.helpers.ids import HELPERS_BY_ID, HELPERS_OF_TYPE
+from xdpsim.helpers.ids import HELPERS_BY_ID
 from xdpsim.helpers.kinds import Ret
-from xdpsim.helpers.rows import KFUNCS, Helper, helper_for
+from xdpsim.helpers.protos import proto_for
+from xdpsim.helpers.rows import KFUNCS
 from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import Family
 from xdpsim.verifier.env import Env
@@ -111,19 +112,11 @@ def callee_name(env: Env, insn: Insn) -> str:
     return ""
 
 
-def helper_row(env: Env, insn: Insn) -> Helper | None:
-    """The row of the helper that a program of this type gets for the number, None when the type may not call it."""
-    allowed = HELPERS_OF_TYPE.get(env.prog_type)
-    if allowed is not None and insn.imm not in allowed:
-        return None
-    return helper_for(insn.imm, env.prog_type)
-
-
 def call_summary(env: Env, insn: Insn) -> CallSummary | None:
     """Parameters of a helper or kfunc call; None for other calls and where nothing is known of the callee."""
     if insn.family is Family.CALL_HELPER:
-        row = helper_row(env, insn)
-        return CallSummary(len(row.args), row.returns is Ret.VOID, row.name in _FASTCALL) if row else None
+        proto = proto_for(insn.imm, env.prog_type, env.attach_type)
+        return CallSummary(len(proto.args), proto.returns is Ret.VOID, proto.name in _FASTCALL) if proto else None
     if insn.family is Family.CALL_KFUNC:
         return _kfunc_summary(env, callee_name(env, insn))
     return None
