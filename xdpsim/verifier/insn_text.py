@@ -22,6 +22,14 @@ def insn_text(env: Env, insn: Insn) -> str:
     return f"({insn.opcode:02x}) {_PRINT[insn.family](env, insn)}"
 
 
+def helper_name(number: int) -> str:
+    """The name that messages give to the helper of that number (func_id_name)."""
+    known = HELPERS_BY_ID.get(number)
+    if known is not None:
+        return known.name
+    return "unknown" if number else "bpf_unspec"
+
+
 def _letter(insn: Insn) -> str:
     return "r" if insn.bits == 64 else "w"
 
@@ -116,8 +124,7 @@ def _may_goto(env: Env, insn: Insn) -> str:
 
 
 def _call_helper(env: Env, insn: Insn) -> str:
-    known = HELPERS_BY_ID.get(insn.imm)
-    return f"call {known.name if known else 'unknown'}#{insn.imm}"
+    return f"call {helper_name(insn.imm)}#{insn.imm}"
 
 
 def _call_local(env: Env, insn: Insn) -> str:

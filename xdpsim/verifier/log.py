@@ -10,6 +10,7 @@ from typing import Any
 
 from xdpsim.bits import M64, signed
 from xdpsim.maps.spec import MapSpec
+from xdpsim.sysbpf.maps import kernel_name
 from xdpsim.verifier import regtypes as rt
 from xdpsim.verifier.env import Env
 from xdpsim.verifier.func_info import string_at
@@ -61,6 +62,8 @@ _DYNPTR_NAMES = {
     rt.DYNPTR_TYPE_SKB_META: "skb_meta",
 }
 _DYNPTR_SLOTS = 2
+_ITER_PREFIX = "bpf_iter_"
+_ITER_PHASES = ("<invalid>", "active", "drained")
 
 
 def type_str(kind: int) -> str:
@@ -124,7 +127,7 @@ def _attributes(reg: Reg) -> list[str]:
 
 
 def _map_pieces(spec: MapSpec) -> list[str]:
-    name = spec.name[:15]
+    name = kernel_name(spec.name).decode()
     return [*([f"map={name}"] if name else []), f"ks={spec.key_size}", f"vs={spec.value_size}"]
 
 
@@ -187,20 +190,18 @@ def _slot_text(stack: list[Slot], spi: int, frameno: int) -> tuple[str, int]:
 
 
 def _dynptr_pieces(reg: Reg) -> str:
-    """Ids of a dynptr. Linux reads a dynptr_id there too, and finds the mark of the first slot in its place."""
+    """Ids of a dynptr. Linux reads a dynptr_id too, where only slices have one: it finds the mark of the first slot."""
     pieces = [f"id={reg.id}"] if reg.id else []
     if reg.ref:
         pieces.append(f"ref_id={reg.ref}")
-    return ",".join(pieces)
-
-
-_ITER_STATES = ("<invalid>", "active", "drained")
+    return ",".join((*pieces, "dynptr_id=1"))
 
 
 def _iter_text(reg: Reg) -> str:
-    btf, type_id, state, depth = reg.extra
-    name = btf.types[type_id].name.removeprefix("bpf_iter_")
-    return f"{name}(ref_id={reg.ref},state={_ITER_STATES[state]},depth={depth})"
+    """An iterator; `extra` is (Btf, id of its struct, phase, depth), phase 1 or 2 as enum bpf_iter_state has it."""
+    btf, type_id, phase, depth = reg.extra
+    name = btf.types[type_id].name.removeprefix(_ITER_PREFIX)
+    return f"{name}(ref_id={reg.ref},state={_ITER_PHASES[phase]},depth={depth})"
 
 
 def slots_text(mask: int) -> str:

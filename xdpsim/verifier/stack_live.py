@@ -16,6 +16,10 @@ from xdpsim.verifier.state import MAX_FRAMES, State
 from xdpsim.verifier.subprogs import number_of
 
 _M64 = (1 << 64) - 1
+_OLD_BITS = (1 << 32) - 1
+"""Linux 6.18 keeps the writes of earlier visits in 32 bits when it compares them: slots below fp-256 are not taken back
+unless a slot above is.
+"""
 _NEW, _WRITES_NOTHING, _WRITES = 0, 1, 2
 
 
@@ -67,7 +71,7 @@ class _Instance:
                 if not mask or not first:
                     continue
                 masks = self.masks(frame)
-            before = masks.must_write[at]
+            before = masks.must_write[at] & _OLD_BITS
             if not first:
                 mask &= before
             if mask != before:
