@@ -93,6 +93,11 @@ def calls_back_later(env: Env, insn: Insn) -> bool:
     return _kfunc_name(env, insn) in _KFUNCS_CALLING_LATER
 
 
+def calls_back_sleepable(env: Env, insn: Insn) -> bool:
+    """Whether the function that is called back later may sleep: those of timers may not."""
+    return insn.family is Family.CALL_KFUNC and calls_back_later(env, insn)
+
+
 def _calls_back(insn: Insn) -> str:
     """The helper's name where it calls back, whoever calls it."""
     row = PROTOS.get((insn.imm, ANY_TYPE))

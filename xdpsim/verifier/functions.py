@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from xdpsim.errors import XdpsimBug
 from xdpsim.progtypes.returns import return_range
 from xdpsim.verifier.branch import push_stack
-from xdpsim.verifier.callinfo import callee_name, calls_back_later
+from xdpsim.verifier.callinfo import calls_back_later, calls_back_sleepable
 from xdpsim.verifier.func_args import check_subprog_call
 from xdpsim.verifier.locks import in_sleepable
 from xdpsim.verifier.log import print_state, type_str
@@ -30,16 +30,6 @@ if TYPE_CHECKING:
     from xdpsim.isa.insn import Insn
     from xdpsim.verifier.env import Env
 
-_SLEEPS_LATER = frozenset(
-    {
-        "bpf_wq_set_callback_impl",
-        "bpf_task_work_schedule_signal",
-        "bpf_task_work_schedule_resume",
-        "bpf_task_work_schedule_signal_impl",
-        "bpf_task_work_schedule_resume_impl",
-    }
-)
-"""Kernel functions whose callbacks may sleep."""
 SetCallee = Callable[["Env", Frame, Frame, int], None]
 """Gives a callee's frame its arguments: (env, caller, callee, insn_idx)."""
 
@@ -114,7 +104,7 @@ def push_callback_call(env: Env, insn: Insn, insn_idx: int, subprog: int, set_ca
     sub.is_cb = True
     if calls_back_later(env, insn):
         sub.is_async_cb = True
-        queued = _push_async(env, sub.start, insn_idx, subprog, callee_name(env, insn) in _SLEEPS_LATER)
+        queued = _push_async(env, sub.start, insn_idx, subprog, calls_back_sleepable(env, insn))
         callee = queued.frames[0]
         callee.async_entry_cnt = caller.async_entry_cnt + 1
         set_callee(env, caller, callee, insn_idx)
