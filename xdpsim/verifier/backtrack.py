@@ -1,6 +1,7 @@
 """One insn backwards: which registers and slots must be precise before it, given those that must be after it.
 
-Follows backtrack_insn() of kernel/bpf/verifier.c. Masks are ints by frame: bit i of `regs[f]` is Ri, of `slots[f]` spi i.
+Follows backtrack_insn() of kernel/bpf/verifier.c. Masks are ints by frame: bit i of `regs[f]` is Ri,
+of `slots[f]` spi i.
 """
 
 from __future__ import annotations

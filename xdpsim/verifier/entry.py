@@ -107,6 +107,7 @@ def _begin(env: Env, number: int) -> State:
     state.last_insn_idx = -1
     env.cur = state
     env.insn_idx = state.first_insn_idx
+    env.scratched_regs = env.scratched_slots = -1
     env.stack_live.reset_callchain()
     return state
 

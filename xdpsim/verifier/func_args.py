@@ -112,7 +112,7 @@ def _arg(env: Env, btf: Btf, subprog: Subprog, at: int, type_id: int) -> FuncArg
         return FuncArg(SCALAR)
     if not subprog.is_global:
         raise Refusal(EINVAL, "")
-    env.fail(EINVAL, f"Arg#{at} type {_kind_word(row)} in {subprog.name}() is not supported yet.")
+    return env.fail(EINVAL, f"Arg#{at} type {_kind_word(row)} in {subprog.name}() is not supported yet.")
 
 
 def _kind_word(row: object) -> str:

@@ -38,6 +38,7 @@ def _enter(env: Env, state: State, subprog: int, callsite: int, set_callee: SetC
     if state.curframe + 1 >= MAX_FRAMES:
         env.fail(E2BIG, f"the call stack of {state.curframe + 2} frames is too deep")
     callee = Frame(callsite, state.curframe + 1, subprog)
+    env.scratched_regs = env.scratched_slots = -1
     set_callee(env, state.frames[state.curframe], callee, callsite)
     state.frames.append(callee)
     state.curframe += 1
@@ -126,6 +127,7 @@ def _push_async(env: Env, start: int, prev_insn_idx: int, subprog: int, sleepabl
     queued.branches = 1
     queued.in_sleepable = sleepable
     queued.frames.append(Frame(MAIN_FUNC, 0, subprog))
+    env.scratched_regs = env.scratched_slots = -1
     return queued
 
 

@@ -68,7 +68,7 @@ def check_within_bounds(env: Env, regno: int, off: int, size: int, *, write: boo
 
 
 def _keep_fastcall_contract(env: Env, frame: Frame, insn_idx: int, off: int) -> None:
-    """An access below the spills of a fastcall pattern from outside of one: the subprogram's patterns stay as they are."""
+    """An access to the spills of fastcall patterns from outside of one: the subprogram's patterns stay as they are."""
     subprog = env.subprogs[frame.subprogno]
     if subprog.fastcall_stack_off <= off or env.aux[insn_idx].fastcall_pattern:
         return
