@@ -1,0 +1,2 @@
+def check_may_load(env):
+    return None
