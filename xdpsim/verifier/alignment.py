@@ -43,9 +43,10 @@ _DESCRIPTIONS = {
 }
 
 
-def check_ptr_alignment(env: Env, reg: Reg, off: int, size: int) -> None:
-    """The access must be aligned to its size, which is more than 1; `off` lacks the pointer's fixed offset."""
-    if reg.type == PTR_TO_ARENA:
+def check_ptr_alignment(env: Env, reg: Reg, off: int, size: int, strict_alignment_once: bool) -> None:
+    """The access is aligned to its size where that is asked for; `off` lacks the pointer's fixed offset."""
+    is_strict = strict_alignment_once or env.strict_alignment or reg.type == PTR_TO_STACK
+    if not is_strict or size <= 1 or reg.type == PTR_TO_ARENA:
         return
     is_packet = reg.type in PACKET_TYPES
     num, start = reg.num, NET_IP_ALIGN if is_packet else 0

@@ -1,7 +1,7 @@
 """Arithmetic insns: moves with the links between equal numbers, negation, byte order, and everything of two operands.
 
-Reserved fields, divisors of zero and shift counts were checked when the insns were decoded (isa/decode.py). Pointers are
-left to ptr_alu.py, numbers to scalar_alu.py. Follows check_alu_op(), adjust_reg_min_max_vals() and
+Reserved fields, divisors of zero and shift counts were checked when the insns were decoded (isa/decode.py). Pointers
+are left to ptr_alu.py, numbers to scalar_alu.py. Follows check_alu_op(), adjust_reg_min_max_vals() and
 maybe_fork_scalars() of kernel/bpf/verifier.c as Linux 6.18.44 has them.
 """
 
@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from xdpsim.bits import M32, M64
-from xdpsim.isa.rows import ADDR_SPACE_CAST_IMMS, Family
+from xdpsim.isa.rows import ADDR_SPACE_CAST_IMMS, Family, Imm64
 from xdpsim.verifier.branch import push_stack
 from xdpsim.verifier.precision import mark_chain_precision
 from xdpsim.verifier.ptr_alu import SYMBOLS, adjust_ptr
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from xdpsim.verifier.env import Env
 
 _FORKING = ("and", "or")
+_NAMES_MAP = (Imm64.MAP_FD.name, Imm64.MAP_VALUE.name)
 
 
 @lru_cache(maxsize=8192)
@@ -88,11 +89,11 @@ def _check_movsx(env: Env, insn: Insn) -> None:
     regs[insn.dst] = _number(source, movsx(source.num, insn.off, insn.bits), source.id if is_positive else 0)
 
 
-def _number(like: Reg, num: Scalar, id: int) -> Reg:
-    """`num` with the link `id`, the rest as in `like`."""
-    if num is like.num and id == like.id:
+def _number(like: Reg, num: Scalar, link: int) -> Reg:
+    """`num` with the id `link`, the rest as in `like`."""
+    if num is like.num and link == like.id:
         return like
-    return Reg(SCALAR_VALUE, num, like.off, id, like.ref, like.precise)
+    return Reg(SCALAR_VALUE, num, like.off, link, like.ref, like.precise)
 
 
 def _check_addr_space_cast(env: Env, insn: Insn) -> None:
@@ -108,11 +109,8 @@ def _check_addr_space_cast(env: Env, insn: Insn) -> None:
 
 def _has_arena(env: Env) -> bool:
     """Whether an insn names an arena map."""
-    for insn in env.code:
-        if insn is not None and insn.family is Family.LD_IMM64 and insn.op in ("MAP_FD", "MAP_VALUE"):
-            if env.maps[insn.imm].spec.type == "ARENA":
-                return True
-    return False
+    named = (insn for insn in env.code if insn is not None and insn.op in _NAMES_MAP)
+    return any(env.maps[insn.imm].spec.type == "ARENA" for insn in named)
 
 
 def _check_neg(env: Env, insn: Insn) -> None:
@@ -176,8 +174,8 @@ def adjust_reg_min_max_vals(env: Env, insn: Insn) -> None:
     if not env.bypass_spec_v1 and insn.op in ("add", "sub") and insn.uses_reg:
         sanitize_numbers(env, insn)
     result = ALU_TRANSFER[insn.op](num, src.num, insn.bits)
-    id, off = _link(env, insn, dst, src.num) if dst.id and num is dst.num else (0, dst.off)
-    regs[insn.dst] = Reg(SCALAR_VALUE, result, off, id, dst.ref, dst.precise)
+    link, off = _link(env, insn, dst, src.num) if dst.id and num is dst.num else (0, dst.off)
+    regs[insn.dst] = Reg(SCALAR_VALUE, result, off, link, dst.ref, dst.precise)
 
 
 def _adjust_pointer_pair(env: Env, insn: Insn, dst: Reg, src: Reg) -> None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from errno import EACCES, EINVAL, EPERM
 from typing import TYPE_CHECKING
 
-from xdpsim.btf.types import Btf, Struct
+from xdpsim.btf.types import Btf, Struct, Type
 from xdpsim.errors import Unsupported
 from xdpsim.verifier.btf_record import record_of_type
-from xdpsim.verifier.btf_walk import PTR, PTR_UNTRUSTED_MEM, SCALAR, WalkError, walk_to_member
+from xdpsim.verifier.btf_walk import PTR, PTR_UNTRUSTED_MEM, SCALAR, WalkError, struct_ids_match, walk_to_member
 from xdpsim.verifier.nulls import is_alloc_object, is_trusted
 from xdpsim.verifier.regtypes import (
     MEM_ALLOC,
@@ -80,6 +80,37 @@ _MAP_STRUCTS = {
     "ARENA": "bpf_arena",
 }
 """The kernel struct behind a map of each type (map_btf_id)."""
+
+
+__all__ = [
+    "check_ptr_to_btf_access",
+    "check_ptr_to_map_access",
+    "in_rcu_cs",
+    "is_gpl",
+    "is_struct",
+    "kernel_struct",
+    "kernel_struct_id",
+    "mark_btf_ld_reg",
+    "struct_ids_match",
+]
+
+
+def is_struct(row: Type) -> bool:
+    """A struct or union whose members are known."""
+    return isinstance(row, Struct)
+
+
+def kernel_struct(env: Env, name: str) -> tuple[Btf, int]:
+    """The kernel's types and the struct of that name in them; Unsupported when they do not hold it."""
+    row = env.kernel_btf.by_name(name) if env.kernel_btf else None
+    if env.kernel_btf is None or not isinstance(row, Struct):
+        raise Unsupported(f"the kernel types at hand do not hold struct {name}")
+    return env.kernel_btf, row.id
+
+
+def kernel_struct_id(env: Env, name: str) -> int:
+    """The id of a struct in the kernel's types."""
+    return kernel_struct(env, name)[1]
 
 
 def in_rcu_cs(env: Env) -> bool:
@@ -203,12 +234,12 @@ def mark_btf_ld_reg(env: Env, regno: int, kind: int, btf: Btf, type_id: int, fla
     if kind == PTR_UNTRUSTED_MEM:
         env.regs[regno] = Reg(PTR_TO_MEM | MEM_RDONLY | PTR_UNTRUSTED, ZERO, precise=precise, extra=(0, 0))
         return
-    id = env.new_id() if flags & PTR_MAYBE_NULL else 0
-    env.regs[regno] = Reg(PTR_TO_BTF_ID | flags, ZERO, 0, id, 0, precise, 0, (btf, type_id))
+    link = env.new_id() if flags & PTR_MAYBE_NULL else 0
+    env.regs[regno] = Reg(PTR_TO_BTF_ID | flags, ZERO, 0, link, 0, precise, 0, (btf, type_id))
 
 
 def check_ptr_to_map_access(env: Env, regno: int, off: int, size: int, write: bool, value_regno: int) -> bool:
-    """Load a member of the kernel's struct of a map; True when it is a number, which the caller puts into the register."""
+    """Load a member of the kernel's struct of a map; True when it is a number, left to the caller to note."""
     reg: Reg = env.regs[regno]
     vmap: VMap = reg.extra[0]
     name = _MAP_STRUCTS[vmap.spec.type]
@@ -218,13 +249,11 @@ def check_ptr_to_map_access(env: Env, regno: int, off: int, size: int, write: bo
         env.fail(EACCES, f"R{regno} is {name} invalid negative access: off={off}")
     if write:
         env.fail(EACCES, f"only read from {name} is supported")
-    row = env.kernel_btf.by_name(name) if env.kernel_btf else None
-    if env.kernel_btf is None or not isinstance(row, Struct):
-        raise Unsupported(f"the kernel types at hand do not hold struct {name}, which the program reads")
-    kind, flags, next_id, _ = _member(env, env.kernel_btf, row.id, off, size)
+    btf, type_id = kernel_struct(env, name)
+    kind, flags, next_id, _ = _member(env, btf, type_id, off, size)
     if value_regno < 0:
         return False
     if kind == SCALAR:
         return True
-    mark_btf_ld_reg(env, value_regno, kind, env.kernel_btf, next_id, flags)
+    mark_btf_ld_reg(env, value_regno, kind, btf, next_id, flags)
     return False

@@ -6,12 +6,16 @@ Follows btf_struct_walk() and btf_struct_ids_match() of kernel/bpf/btf.c.
 from __future__ import annotations
 
 from errno import EACCES, EINVAL
+from typing import TYPE_CHECKING
 
 from xdpsim.btf.linux618 import linux618
 from xdpsim.btf.types import POINTER_SIZE, Array, Btf, Int, Kind, Member, Ref, Struct, Type
 from xdpsim.errors import Unsupported, XdpsimBug
 from xdpsim.verifier.env import Env
 from xdpsim.verifier.regtypes import MEM_PERCPU, MEM_RCU, MEM_USER, PTR_UNTRUSTED
+
+if TYPE_CHECKING:
+    from xdpsim.verifier.env import Env
 
 SCALAR, PTR, PTR_UNTRUSTED_MEM, STRUCT = range(4)
 """What is found: a number, a pointer to a struct, a pointer to something else, a struct that starts there."""
@@ -66,8 +70,8 @@ def walk_to_member(btf: Btf, type_id: int, off: int, size: int) -> Found:
         type_id, off = next_id, 0
 
 
-def struct_ids_match(btf: Btf, type_id: int, off: int, wanted_btf: Btf, wanted_id: int, strict: bool) -> bool:
-    """Whether a struct is the wanted one, or (not strict) begins with it at `off`."""
+def struct_ids_match(env: Env, btf: Btf, type_id: int, off: int, wanted_btf: Btf, wanted_id: int, strict: bool) -> bool:
+    """Whether a struct is the wanted one, or (not strict) has it at `off`; the log tells where nothing is there."""
     if off == 0 and type_id == wanted_id and btf is wanted_btf:
         return True
     if strict:
@@ -76,7 +80,8 @@ def struct_ids_match(btf: Btf, type_id: int, off: int, wanted_btf: Btf, wanted_i
     while True:
         try:
             kind, flags, type_id, _ = walk_struct(btf, type_id, off, 1, flags)
-        except WalkError:
+        except WalkError as error:
+            env.verbose(error.text + "\n")
             return False
         if kind != STRUCT:
             return False

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from errno import EACCES
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xdpsim.progtypes.context import Field, Yields
 from xdpsim.progtypes.rows import PROG_TYPES
+from xdpsim.verifier.btf_access import kernel_struct
 from xdpsim.verifier.regtypes import (
     PTR_MAYBE_NULL,
+    PTR_TO_BTF_ID,
     PTR_TO_FLOW_KEYS,
     PTR_TO_PACKET,
     PTR_TO_PACKET_END,
     PTR_TO_PACKET_META,
     PTR_TO_SOCK_COMMON,
+    PTR_TO_SOCKET,
+    PTR_TRUSTED,
 )
 from xdpsim.verifier.scalar import ZERO
 from xdpsim.verifier.state import Reg
@@ -30,12 +34,15 @@ _KINDS = {
     Yields.PACKET_START: PTR_TO_PACKET,
     Yields.PACKET_END: PTR_TO_PACKET_END,
     Yields.PACKET_META: PTR_TO_PACKET_META,
-    Yields.SOCKET: PTR_TO_SOCK_COMMON | PTR_MAYBE_NULL,
+    Yields.SOCKET: PTR_TO_SOCKET,
+    Yields.SOCKET_OR_NULL: PTR_TO_SOCKET | PTR_MAYBE_NULL,
+    Yields.SOCK_COMMON: PTR_TO_SOCK_COMMON,
+    Yields.SOCK_COMMON_OR_NULL: PTR_TO_SOCK_COMMON | PTR_MAYBE_NULL,
     Yields.FLOW_KEYS: PTR_TO_FLOW_KEYS,
+    Yields.TRUSTED_BTF_ID: PTR_TO_BTF_ID | PTR_TRUSTED,
 }
-_EXTRAS = {PTR_TO_PACKET: 0, PTR_TO_PACKET_END: 0, PTR_TO_PACKET_META: 0}
-_NEEDS_CAP_BPF = {("CGROUP_SKB", "data"), ("CGROUP_SKB", "data_end")}
-_STORE_NEEDS_CAP_BPF = {("CGROUP_SKB", "tstamp")}
+_PACKET_KINDS = frozenset({PTR_TO_PACKET, PTR_TO_PACKET_END, PTR_TO_PACKET_META})
+_NOTHING = frozenset({""})
 _NOT_CONVERTED = frozenset({"NETFILTER"})
 
 
@@ -58,15 +65,10 @@ def check_ctx_access(env: Env, off: int, size: int, write: bool, is_ldsx: bool) 
     if (
         field is None
         or (is_ldsx and field.yields is not Yields.SCALAR)
-        or (not env.bpf_capable and _needs_cap_bpf(env.prog_type, field, write))
+        or (field.store_capability if write else field.load_capability) not in _NOTHING | env.caps
     ):
         env.fail(EACCES, f"invalid bpf_context access off={off} size={size}")
     return field
-
-
-def _needs_cap_bpf(prog_type: str, field: Field, write: bool) -> bool:
-    place = prog_type, field.name
-    return place in _NEEDS_CAP_BPF or (write and place in _STORE_NEEDS_CAP_BPF)
 
 
 def loaded_pointer(env: Env, field: Field) -> Reg | None:
@@ -74,5 +76,8 @@ def loaded_pointer(env: Env, field: Field) -> Reg | None:
     kind = _KINDS.get(field.yields)
     if kind is None:
         return None
-    id = env.new_id() if kind & PTR_MAYBE_NULL else 0
-    return Reg(kind, ZERO, 0, id, 0, env.zero.precise, 0, _EXTRAS.get(kind))
+    link = env.new_id() if kind & PTR_MAYBE_NULL else 0
+    extra: Any = 0 if kind in _PACKET_KINDS else None
+    if field.yields is Yields.TRUSTED_BTF_ID:
+        extra = kernel_struct(env, field.btf)
+    return Reg(kind, ZERO, 0, link, 0, env.zero.precise, 0, extra)

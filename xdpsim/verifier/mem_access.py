@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from xdpsim.bits import signed
 from xdpsim.maps.types import BPF_F_RDONLY_PROG
+from xdpsim.progtypes.socks import FLOW_KEYS_BYTES
 from xdpsim.verifier.alignment import check_ptr_alignment
 from xdpsim.verifier.btf_access import check_ptr_to_btf_access, check_ptr_to_map_access
 from xdpsim.verifier.ctx_access import check_ctx_access, loaded_pointer
@@ -65,8 +66,6 @@ if TYPE_CHECKING:
     from xdpsim.verifier.vmap import VMap
 
 ENOTSUPP = 524
-FLOW_KEYS_BYTES = 56
-"""sizeof(struct bpf_flow_keys)."""
 _LOADED: dict[tuple[bool, int, bool], Reg] = {
     (precise, size, is_ldsx): Reg(
         SCALAR_VALUE,
@@ -96,13 +95,17 @@ def check_mem_access(
     reg = regs[regno]
     kind = reg.type
     if size > 1 and (strict_alignment_once or kind == PTR_TO_STACK or env.strict_alignment):
-        check_ptr_alignment(env, reg, off, size)
-    access = _ACCESS.get(kind) or _ACCESS_OF_BASE.get(kind & BASE_MASK)
-    if access is None:
-        _fail_type(env, reg, regno)
+        check_ptr_alignment(env, reg, off, size, True)
+    access = _ACCESS.get(kind) or _ACCESS_OF_BASE.get(kind & BASE_MASK, _no_memory)
     access(env, reg, regno, off + reg.off, size, write, value_regno, is_ldsx)
     if kind == PTR_TO_STACK and size < 8 and value_regno >= 0 and not write:
         _cut_filled(regs, value_regno, size, is_ldsx)
+
+
+def _no_memory(
+    env: Env, reg: Reg, regno: int, off: int, size: int, write: bool, value_regno: int, is_ldsx: bool
+) -> None:
+    _fail_type(env, reg, regno)
 
 
 def _fail_type(env: Env, reg: Reg, regno: int) -> None:

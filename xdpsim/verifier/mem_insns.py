@@ -111,7 +111,7 @@ def _check_atomic_target(env: Env, insn: Insn) -> None:
 
 
 def _check_atomic_rmw(env: Env, insn: Insn) -> None:
-    """Read, compute and write: the memory is checked for loads, with what a fetch leaves in its register, and stores."""
+    """Read, compute and write: memory is checked for a load, for what a fetch leaves in its register, and a store."""
     check_src(env, insn.src)
     check_src(env, insn.dst)
     if insn.op == "cmpxchg":

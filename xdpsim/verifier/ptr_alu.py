@@ -161,7 +161,7 @@ def _difference(env: Env, insn: Insn, ptr: Reg, number: Reg, old: Reg) -> Reg:
 
 
 def _moved(env: Env, ptr: Reg, old: Reg, num: Scalar, is_forward: bool) -> Reg:
-    """The pointer with the variable offset `num`; a packet pointer is then another one, and forward nothing is proven."""
+    """The pointer with the variable offset `num`; of a packet pointer moved forward nothing is proven."""
     if ptr.type not in PACKET_TYPES:
         return Reg(ptr.type, num, ptr.off, ptr.id, old.ref, old.precise, old.frameno, ptr.extra)
     made = Reg(ptr.type, num, ptr.off, env.new_id(), old.ref, old.precise, old.frameno, ptr.extra)
@@ -176,9 +176,8 @@ def _synced(n: Scalar) -> Scalar:
 def check_sane_offset(env: Env, reg: Reg, kind: int) -> None:
     """A distance, a pointer or their sum must stay far from where sums overflow."""
     num = reg.num
-    if not num.mask:
-        if not -MAX_VAR_OFF < num.smin < MAX_VAR_OFF:
-            env.fail(EINVAL, f"math between {type_str(kind)} pointer and {num.smin} is not allowed")
+    if not num.mask and not -MAX_VAR_OFF < num.smin < MAX_VAR_OFF:
+        env.fail(EINVAL, f"math between {type_str(kind)} pointer and {num.smin} is not allowed")
     if not -MAX_VAR_OFF < reg.off < MAX_VAR_OFF:
         env.fail(EINVAL, f"{type_str(kind)} pointer offset {reg.off} is not allowed")
     if num.smin == S64_MIN:
