@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import errno
 
-from xdpsim.verifier import mem_access, refs
+from xdpsim.verifier import refs
 from xdpsim.verifier.dynptr import NOT_ALLOCATED, object_spi
 from xdpsim.verifier.env import Env
+from xdpsim.verifier.mem_access import check_mem_access
 from xdpsim.verifier.regtypes import PTR_TO_STACK
 from xdpsim.verifier.scalar import ZERO
-from xdpsim.verifier.state import IRQ_FLAG, Reg, Slot
+from xdpsim.verifier.state import IRQ_FLAG, UNINIT, Reg, Slot
 
 IRQ_NATIVE, IRQ_LOCK = 0, 1
 _NAMES = ("native", "lock")
@@ -31,7 +32,7 @@ def process_irq_flag(env: Env, regno: int, kfunc: str) -> None:
         is_free = spi == NOT_ALLOCATED if spi < 0 else IRQ_FLAG not in stack[spi].kinds
         if not is_free:
             env.fail(errno.EINVAL, f"expected uninitialized irq flag as arg#{regno - 1}")
-        mem_access.check_mem_access(env, env.insn_idx, regno, 0, 8, True, -1)
+        check_mem_access(env, env.insn_idx, regno, 0, 8, True, -1)
         _save(env, reg, _SAVES[kfunc])
         return
     if spi < 0 or not stack[spi].reg.ref or stack[spi].kinds != _FLAG_BYTES:
@@ -61,6 +62,6 @@ def _restore(env: Env, reg: Reg, spi: int, who: int) -> None:
         insn = next((ref.insn for ref in env.cur.refs if ref.id == expected), 0)
         text = f"cannot restore irq state out of order, expected id={expected} acquired at insn_idx={insn}"
         env.fail(problem, text)
-    stack[spi] = Slot(bytes(8), refs.unset_reg(env))
+    stack[spi] = Slot(bytes(8), UNINIT)
     env.stack_live.mark_write(reg.frameno, 1 << spi)
     env.scratched_slots |= 1 << spi
