@@ -32,6 +32,15 @@ def field_at(record: Any, offset: int, kinds: frozenset[str]) -> Any:
     return None
 
 
+def offset_of(record: Any, kind: str) -> int:
+    """Where the only field of that kind starts; -1 without one."""
+    if record is not None:
+        for field in record.fields:
+            if field.kind == kind:
+                return int(field.offset)
+    return -1
+
+
 def record_of(reg: Reg) -> Any:
     """The fields of what the register points to, None when there are none or it points to nothing that may have any."""
     kind = reg.type

@@ -76,7 +76,7 @@ def check_kfunc_call(env: Env, insn: Insn, insn_idx: int) -> None:
     elif name == "__bpf_trap":
         env.fail(errno.EFAULT, "unexpected __bpf_trap() due to uninitialized variable?")
     is_sleepable = bool(kfunc.flags & SLEEPABLE)
-    if is_sleepable and not functions.in_sleepable(env):
+    if is_sleepable and not locks.in_sleepable(env):
         env.fail(errno.EACCES, f"program must be sleepable to call sleepable kfunc {name}")
     check_kfunc_args(env, meta, insn_idx)
     _push_callback(env, insn, insn_idx, meta)
