@@ -1,8 +1,9 @@
 """Makes linux618.types and linux618.names out of the BTF of a running Linux 6.18: `python -m xdpsim.btf.make_linux618`.
 
 The first holds the layouts of the types that network programs touch (SEEDS, the parameters of kfuncs, and all that
-these contain by value); what they only point to is written without members. Behind them come the kfuncs themselves. The second holds the name of every type of that kernel, so that
-"not in Linux" and "not in the table" stay two answers. linux618.py reads both; this is for whoever renews them.
+these contain by value); what they only point to is written without members. Behind them come the kfuncs themselves. The
+second holds the name of every type of that kernel, so that "not in Linux" and "not in the table" stay two answers.
+linux618.py reads both; this is for whoever renews them.
 """
 
 from __future__ import annotations

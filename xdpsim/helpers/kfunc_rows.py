@@ -106,7 +106,8 @@ KFUNC_ROWS: dict[str, KfuncRow] = {
             ),
             (
                 ACQUIRE | RET_NULL | RCU,
-                "bpf_refcount_acquire_impl bpf_task_acquire bpf_task_get_cgroup1 bpf_cgroup_acquire bpf_cgroup_ancestor",
+                "bpf_refcount_acquire_impl bpf_task_acquire bpf_task_get_cgroup1 bpf_cgroup_acquire "
+                "bpf_cgroup_ancestor",
             ),
             (ACQUIRE | RET_NULL | SLEEPABLE, "bpf_lookup_user_key"),
             (

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 
 from xdpsim.bits import M32, signed
-from xdpsim.verifier import btf_walk, refs
+from xdpsim.verifier import btf_types, refs
 from xdpsim.verifier.btf_record import Field
 from xdpsim.verifier.env import Env
 from xdpsim.verifier.fields import field_at, has_field, record_of
@@ -58,7 +58,7 @@ def process_node(env: Env, reg: Reg, regno: int, kind: str, root: Field) -> None
         env.fail(errno.EINVAL, f"{kind} not found at offset={off}")
     btf, type_id = reg.extra
     assert root.btf is not None
-    if not btf_walk.struct_ids_match(btf, type_id, 0, root.btf, root.type_id, True):
+    if not btf_types.struct_ids_match(env, btf, type_id, 0, root.btf, root.type_id, True):
         env.fail(
             errno.EINVAL,
             f"operation on {_ROOT_OF[kind]} expects arg#1 {kind} at offset={root.node_offset} in struct "
@@ -98,7 +98,6 @@ def set_less_callback(env: Env, caller: Frame, callee: Frame, insn_idx: int) -> 
     if field is None:
         env.refuse(errno.EFAULT, "")
     callee.regs[1] = callee.regs[2] = non_owning(env, node_reg(field))
-    unset = UNINIT
-    callee.regs[3] = callee.regs[4] = callee.regs[5] = unset
+    callee.regs[3] = callee.regs[4] = callee.regs[5] = UNINIT
     callee.in_callback_fn = True
     callee.callback_ret_range = (0, 1)

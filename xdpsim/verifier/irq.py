@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import errno
 
-from xdpsim.verifier import mem_access, refs
+from xdpsim.verifier import refs
 from xdpsim.verifier.dynptr import NOT_ALLOCATED, object_spi
 from xdpsim.verifier.env import Env
+from xdpsim.verifier.mem_access import check_mem_access
 from xdpsim.verifier.regtypes import PTR_TO_STACK
 from xdpsim.verifier.scalar import ZERO
 from xdpsim.verifier.state import IRQ_FLAG, UNINIT, Reg, Slot
@@ -31,7 +32,7 @@ def process_irq_flag(env: Env, regno: int, kfunc: str) -> None:
         is_free = spi == NOT_ALLOCATED if spi < 0 else IRQ_FLAG not in stack[spi].kinds
         if not is_free:
             env.fail(errno.EINVAL, f"expected uninitialized irq flag as arg#{regno - 1}")
-        mem_access.check_mem_access(env, env.insn_idx, regno, 0, 8, True, -1)
+        check_mem_access(env, env.insn_idx, regno, 0, 8, True, -1)
         _save(env, reg, _SAVES[kfunc])
         return
     if spi < 0 or not stack[spi].reg.ref or stack[spi].kinds != _FLAG_BYTES:

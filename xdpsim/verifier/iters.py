@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from xdpsim.btf.types import Kind, Struct
 from xdpsim.helpers.kfunc_rows import ITER_DESTROY, ITER_NEW, RCU_PROTECTED
-from xdpsim.verifier import branch, mem_access, nulls, prune, refs, regs
+from xdpsim.verifier import branch, nulls, prune, refs, regs
+from xdpsim.verifier.btf_access import in_rcu_cs
 from xdpsim.verifier.dynptr import NOT_ALLOCATED, object_spi
 from xdpsim.verifier.env import Env
-from xdpsim.verifier.locks import in_sleepable
+from xdpsim.verifier.mem_access import check_mem_access
 from xdpsim.verifier.regtypes import MEM_RCU, PTR_TO_STACK, PTR_UNTRUSTED
 from xdpsim.verifier.scalar import ZERO
 from xdpsim.verifier.state import ITER, UNINIT, Reg, Slot
@@ -28,11 +29,6 @@ if TYPE_CHECKING:
 ACTIVE, DRAINED = 1, 2
 _PREFIX = "bpf_iter_"
 _ITER_BYTES = bytes([ITER]) * 8
-
-
-def in_rcu_cs(env: Env) -> bool:
-    """Whether RCU-protected objects stay alive here."""
-    return bool(env.cur.active_rcu_lock or env.cur.active_locks or not in_sleepable(env))
 
 
 def process_iter_arg(env: Env, regno: int, insn_idx: int, meta: Meta) -> None:
@@ -49,7 +45,7 @@ def process_iter_arg(env: Env, regno: int, insn_idx: int, meta: Meta) -> None:
         if not _may_become_iter(env, reg, slots):
             env.fail(errno.EINVAL, f"expected uninitialized iter_{name} as arg #{regno - 1}")
         for at in range(0, slots * 8, 8):
-            mem_access.check_mem_access(env, insn_idx, regno, at, 8, True, -1)
+            check_mem_access(env, insn_idx, regno, at, 8, True, -1)
         _mark(env, meta, reg, insn_idx, (kfunc.btf, row.id, ACTIVE, 0), slots)
         return
     problem = _problem(env, reg, kfunc.btf, row.id, slots)

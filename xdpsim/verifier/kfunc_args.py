@@ -12,28 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 from xdpsim.helpers.kfunc_rows import KERNEL_CONTEXTS, RCU, RELEASE, TRUSTED_ARGS
 from xdpsim.progtypes.rows import PROG_TYPES
-from xdpsim.verifier import (
-    arg_types,
-    btf_walk,
-    dynptr,
-    dynptr_args,
-    graph,
-    irq,
-    iters,
-    locks,
-    mem_args,
-    nulls,
-    precision,
-    regs,
+from xdpsim.verifier import arg_types, dynptr, graph, irq, iters, locks, mem_args, nulls, precision
+from xdpsim.verifier.btf_types import (
+    is_projection,
+    is_scalar_struct,
+    kernel_btf,
+    kernel_struct_id,
+    nocast_alias,
+    struct_ids_match,
 )
-from xdpsim.verifier.btf_types import is_projection, is_scalar_struct, nocast_alias
 from xdpsim.verifier.const_args import check_reg_const_str
+from xdpsim.verifier.dynptr_args import process_dynptr_func
 from xdpsim.verifier.env import Env, Refusal
-from xdpsim.verifier.fields import field_at, has_field, offset_of, record_of
-from xdpsim.verifier.kfunc_info import MAX_ARGS, Kfunc, Param, is_scalar, is_struct, kernel_btf, kind_text
+from xdpsim.verifier.fields import field_at, has_field, record_of
 from xdpsim.verifier.locks import in_sleepable
+from xdpsim.verifier.kfunc_info import MAX_ARGS, Kfunc, Param, is_scalar, is_struct, kind_text
 from xdpsim.verifier.log import type_str
 from xdpsim.verifier.region import also_fail
+from xdpsim.verifier.regs import is_null
 from xdpsim.verifier.regtypes import (
     BASE_MASK,
     CONST_PTR_TO_DYNPTR,
@@ -149,7 +145,7 @@ def _check_pointer(env: Env, meta: Meta, param: Param, number: int, insn_idx: in
     if not param.is_pointer:
         env.fail(errno.EINVAL, f"Unrecognized arg#{number} type {kind_text(param.type)}")
     needs_trust = kfunc.flags & (TRUSTED_ARGS | RELEASE | RCU)
-    if needs_trust and "__nullable" not in param.suffixes and (regs.is_null(reg) or nulls.type_may_be_null(reg.type)):
+    if needs_trust and "__nullable" not in param.suffixes and (is_null(reg) or nulls.type_may_be_null(reg.type)):
         env.fail(errno.EACCES, f"Possibly NULL pointer passed to trusted arg{number}")
     if reg.ref:
         meta.ref_obj_id = reg.ref
@@ -178,7 +174,7 @@ def _kind_of(env: Env, meta: Meta, param: Param, number: int) -> str:
     kfunc, reg = meta.kfunc, env.regs[number + 1]
     if kfunc.name == "bpf_cast_to_kern_ctx" or is_prog_ctx(env, param.pointee):
         return "ctx"
-    if "__nullable" in param.suffixes and regs.is_null(reg):
+    if "__nullable" in param.suffixes and is_null(reg):
         return "null"
     for suffix, kind in (("__alloc", "alloc"), ("__refcounted_kptr", "refcounted")):
         if suffix in param.suffixes:
@@ -209,8 +205,8 @@ def _kind_by_register(env: Env, meta: Meta, param: Param, number: int, reg: Reg)
     base = reg.type & BASE_MASK
     if base == PTR_TO_BTF_ID or base in KERNEL_STRUCTS:
         if not is_struct(row):
-            text = f"kernel function {kfunc.name} args#{number} pointer type {kind_text(row)} {_name(row)} is not supported"
-            env.fail(errno.EINVAL, text)
+            what = f"args#{number} pointer type {kind_text(row)} {_name(row)}"
+            env.fail(errno.EINVAL, f"kernel function {kfunc.name} {what} is not supported")
         return "btf_id"
     if param.is_callback:
         return "callback"
@@ -301,7 +297,7 @@ def _dynptr(env: Env, meta: Meta, param: Param, number: int, insn_idx: int) -> N
     if name == "bpf_dynptr_clone" and flags & MEM_UNINIT:
         flags |= meta.dynptr_type
         clone_ref = meta.dynptr_ref if meta.dynptr_type == DYNPTR_TYPE_RINGBUF else 0
-    dynptr_args.process_dynptr_func(env, number + 1, insn_idx, flags, clone_ref)
+    process_dynptr_func(env, number + 1, insn_idx, flags, clone_ref)
     if not flags & MEM_UNINIT:
         meta.dynptr_id = dynptr.dynptr_id(env, reg)
         meta.dynptr_type = dynptr.dynptr_type(env, reg)
@@ -362,13 +358,11 @@ def _btf_id(env: Env, meta: Meta, param: Param, number: int, insn_idx: int) -> N
     kernel, kfunc = kernel_btf(env), meta.kfunc
     wanted = param.pointee
     if "__map" in param.suffixes:
-        wanted = kernel.types[btf_walk.kernel_struct_id(env, "bpf_map")]
-    btf, type_id = (
-        reg.extra if base == PTR_TO_BTF_ID else (kernel, btf_walk.kernel_struct_id(env, KERNEL_STRUCTS[base]))
-    )
+        wanted = kernel.types[kernel_struct_id(env, "bpf_map")]
+    btf, type_id = reg.extra if base == PTR_TO_BTF_ID else (kernel, kernel_struct_id(env, KERNEL_STRUCTS[base]))
     given = btf.types[type_id]
     is_strict = bool(kfunc.flags & RELEASE and reg.ref) or nocast_alias(given.name, wanted.name)
-    is_same = btf_walk.struct_ids_match(btf, type_id, reg.off, kernel, wanted.id, is_strict)
+    is_same = struct_ids_match(env, btf, type_id, reg.off, kernel, wanted.id, is_strict)
     if not is_same and not is_projection(wanted.name, given.name):
         env.fail(
             errno.EINVAL,
@@ -385,7 +379,7 @@ def _mem(env: Env, meta: Meta, param: Param, number: int, insn_idx: int) -> None
 def _mem_size(env: Env, meta: Meta, param: Param, number: int, insn_idx: int) -> None:
     regno = number + 1
     size_param, size_reg = meta.kfunc.params[number + 1], env.regs[regno + 1]
-    if "__opt" not in param.suffixes or not regs.is_null(env.regs[regno]):
+    if "__opt" not in param.suffixes or not is_null(env.regs[regno]):
         _check_sized(env, regno, number)
     if "__szk" in size_param.suffixes:
         if size_reg.num.mask:
@@ -453,10 +447,8 @@ def _wq(env: Env, meta: Meta, param: Param, number: int, insn_idx: int) -> None:
         _check_map_field(env, reg, number + 1, name)
     off = reg.num.value + reg.off
     if field_at(vmap.record, off, frozenset({name})) is None:
-        at = offset_of(vmap.record, name)
-        env.fail(
-            errno.EINVAL, f"off {off} doesn't point to 'struct {name}' that is at {at if at >= 0 else -errno.EINVAL}"
-        )
+        at = vmap.record.offset(name) if vmap.record is not None else -errno.EINVAL
+        env.fail(errno.EINVAL, f"off {off} doesn't point to 'struct {name}' that is at {at}")
     meta.map = reg.extra
 
 

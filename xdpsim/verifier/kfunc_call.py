@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from xdpsim.bits import M32
 from xdpsim.btf.types import Kind, Ref, Struct
 from xdpsim.helpers.kfunc_rows import ACQUIRE, RCU_PROTECTED, RET_NULL, SLEEPABLE
-from xdpsim.verifier import branch, btf_record, functions, graph, iters, locks, nulls, packet, refs, regs
+from xdpsim.verifier import branch, btf_record, functions, graph, iters, locks, nulls, packet, refs
+from xdpsim.verifier.btf_access import in_rcu_cs
 from xdpsim.verifier.btf_types import is_scalar_struct
 from xdpsim.verifier.env import Env, Refusal
 from xdpsim.verifier.kfunc_args import Meta, check_kfunc_args
@@ -30,6 +31,7 @@ from xdpsim.verifier.kfunc_info import (
     kind_text,
 )
 from xdpsim.verifier.region import also_fail, may_access_direct_pkt_data
+from xdpsim.verifier.regs import clear_caller_saved
 from xdpsim.verifier.regtypes import (
     CONST_PTR_TO_MAP,
     MEM_ALLOC,
@@ -82,14 +84,14 @@ def check_kfunc_call(env: Env, insn: Insn, insn_idx: int) -> None:
     _check_preempt(env, name, is_sleepable)
     if env.cur.active_irq_id and is_sleepable:
         env.fail(errno.EACCES, f"kernel func {name} is sleepable within IRQ-disabled region")
-    if kfunc.flags & RCU_PROTECTED and not iters.in_rcu_cs(env):
+    if kfunc.flags & RCU_PROTECTED and not in_rcu_cs(env):
         env.fail(errno.EACCES, f"kernel func {name} requires RCU critical section protection")
     _release(env, insn_idx, meta)
     if name == THROW:
         env.seen_exception = True
         if not env.exception_callback_subprog:
             functions.check_return_code(env, 1, "R1")
-    regs.clear_caller_saved(env, env.regs)
+    clear_caller_saved(env, env.regs)
     env.scratched_regs |= 0x3F
     _check_result(env, meta, insn_idx)
     if name in MOVES_PACKET:
@@ -102,7 +104,7 @@ def _push_failed_lock(env: Env) -> None:
     """The lock may not be had: that way on waits, with an errno in R0."""
     queued = branch.push_stack(env, env.insn_idx + 1, env.insn_idx, False)
     running = queued.frames[-1].regs
-    regs.clear_caller_saved(env, running)
+    clear_caller_saved(env, running)
     running[0] = scalar_reg(limit_s32(UNKNOWN, -_MAX_ERRNO, -1), not env.bpf_capable)
 
 
@@ -261,10 +263,10 @@ def _plain_result(env: Env, meta: Meta) -> Reg:
 
 def _size_of(env: Env, kfunc: Kfunc) -> int:
     row = kfunc.pointee
-    if is_struct(row) or is_scalar(row) or isinstance(row, Ref):
-        return kfunc.btf.size_of(row.id)
-    text = f"kernel function {kfunc.name} returns pointer type {kind_text(row)} {row.name} is not supported"
-    env.fail(errno.EINVAL, text)
+    if not (is_struct(row) or is_scalar(row) or isinstance(row, Ref)):
+        text = f"kernel function {kfunc.name} returns pointer type {kind_text(row)} {row.name} is not supported"
+        env.fail(errno.EINVAL, text)
+    return kfunc.btf.size_of(row.id)
 
 
 def _new_object(env: Env, meta: Meta, insn_idx: int) -> Reg:

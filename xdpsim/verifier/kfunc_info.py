@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from xdpsim.btf.linux618 import linux618
 from xdpsim.btf.types import Btf, Enum, Func, FuncProto, Int, Kind, Ref, Struct, Type
 from xdpsim.helpers.kfunc_rows import ITER_DESTROY, ITER_NEW, ITER_NEXT, KFUNC_ROWS, KfuncRow
+from xdpsim.verifier.btf_types import kernel_btf
 from xdpsim.verifier.env import Env
 
 MAX_ARGS = 5
@@ -88,11 +88,6 @@ class Kfunc:
 def pointee_of(btf: Btf, row: Type) -> Type:
     """What a pointer points to, behind modifiers; void for what is no pointer."""
     return btf.resolve(row.type_id) if isinstance(row, Ref) and row.kind is Kind.PTR else btf.types[0]
-
-
-def kernel_btf(env: Env) -> Btf:
-    """The kernel's types: those that the program was relocated against, or the shipped ones."""
-    return env.kernel_btf or linux618().btf
 
 
 @lru_cache(maxsize=1024)

@@ -1,7 +1,7 @@
 """Pointers kept in map values and objects: what may be stored where, and what a load yields.
 
-Follows map_kptr_match_type(), btf_ld_kptr_type(), mark_uptr_ld_reg(), check_map_kptr_access() and process_kptr_func() of
-kernel/bpf/verifier.c.
+Follows map_kptr_match_type(), btf_ld_kptr_type(), mark_uptr_ld_reg(), check_map_kptr_access() and process_kptr_func()
+of kernel/bpf/verifier.c.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import errno
 from typing import TYPE_CHECKING
 
 from xdpsim.isa.rows import Family
-from xdpsim.verifier import btf_walk
+from xdpsim.verifier import btf_types
+from xdpsim.verifier.btf_access import in_rcu_cs
 from xdpsim.verifier.btf_fields import GRAPH_NODES, KPTR_PERCPU, KPTR_REF, KPTR_UNREF, KPTRS, UPTR
 from xdpsim.verifier.btf_record import Field, record_of_type
 from xdpsim.verifier.env import Env, Refusal
 from xdpsim.verifier.fields import field_at, has_field, record_of
-from xdpsim.verifier.locks import in_sleepable
 from xdpsim.verifier.log import type_str
 from xdpsim.verifier.nulls import is_alloc_object
 from xdpsim.verifier.region import check_ptr_off_reg
@@ -44,11 +44,6 @@ _LOADS = (Family.LOAD,)
 _STORES = (Family.STORE_REG, Family.STORE_IMM)
 
 
-def in_rcu_cs(env: Env) -> bool:
-    """Whether RCU-protected objects stay alive here."""
-    return bool(env.cur.active_rcu_lock or env.cur.active_locks or not in_sleepable(env))
-
-
 def map_kptr_match_type(env: Env, field: Field, reg: Reg, regno: int) -> None:
     """Refuse a pointer that may not be kept in that field."""
     problem = ""
@@ -61,9 +56,7 @@ def map_kptr_match_type(env: Env, field: Field, reg: Reg, regno: int) -> None:
             except Refusal as refusal:
                 env.refuse(errno.EACCES, refusal.message)
             is_strict = field.kind != KPTR_UNREF
-            if field.btf is not None and btf_walk.struct_ids_match(
-                btf, type_id, reg.off, field.btf, field.type_id, is_strict
-            ):
+            if btf_types.struct_ids_match(env, btf, type_id, reg.off, field.btf, field.type_id, is_strict):
                 return
             problem = name
     expected = f"expected={type_str(PTR_TO_BTF_ID)}{field.type_name}"
