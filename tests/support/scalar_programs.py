@@ -177,17 +177,37 @@ _VIOLATION = re.compile(r"REG INVARIANTS VIOLATION .*?var_off=\([^)]*\)")
 
 
 def read_log(log: str) -> Known:
-    """The same from the kernel's log, as far as it prints it: links and precision marks are left out."""
+    """The same from the kernel's log, as far as it prints it: links and precision marks are left out.
+
+    Where the verifier splits a number it walks the rest twice, and tells of the second walk later: that is left out.
+    """
     known = Known(violations=_VIOLATION.findall(log))
-    main = True
+    main, split = True, len(log)
     for line in log.splitlines():
         if found := _FROM.match(line):
-            main = False
-            if found[1] != found[2]:  # else the second half of a number that was split
-                known.taken.setdefault(int(found[1]), _registers(found[3]))
+            main, slot = False, int(found[1])
+            if found[1] == found[2]:
+                split = min(split, slot)
+            elif slot < split:
+                known.taken[slot] = _registers(found[3])
         elif main and (found := _STEP.match(line)):
             known.after[int(found[1])] = _registers(found[2])
     return known
+
+
+def differences(ours: Known, kernel: Known) -> list[str]:
+    """Where both say something else of a number; empty when they agree in all that the kernel prints."""
+    found = []
+    for place, printed, walked in (("after", kernel.after, ours.after), ("taken", kernel.taken, ours.taken)):
+        for slot, registers in printed.items():
+            for name, text in registers.items() if slot > 5 else ():
+                if (got := walked.get(slot, {}).get(name)) != text:
+                    found.append(f"{place} {slot}: {name} is {text} for Linux, {got} for us")
+    if kernel.taken.keys() != ours.taken.keys():
+        found.append(f"open branches: {sorted(kernel.taken)} for Linux, {sorted(ours.taken)} for us")
+    if sorted(kernel.violations) != sorted(ours.violations):
+        found.append(f"violations: {kernel.violations} for Linux, {ours.violations} for us")
+    return found
 
 
 def _registers(text: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from errno import EACCES, EINVAL
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from xdpsim.bits import M32, M64
+from xdpsim.bits import M32
 from xdpsim.isa.rows import ADDR_SPACE_CAST_IMMS, Family, Imm64
 from xdpsim.verifier.branch import push_stack
 from xdpsim.verifier.precision import mark_chain_precision
@@ -21,7 +21,7 @@ from xdpsim.verifier.regs import check_dst, check_src, give_scalar_id, is_pointe
 from xdpsim.verifier.regtypes import PTR_TO_ARENA, SCALAR_VALUE
 from xdpsim.verifier.sanitize import sanitize_numbers
 from xdpsim.verifier.scalar import S32_MAX, S32_MIN, UNKNOWN, Scalar, const
-from xdpsim.verifier.scalar_alu import ALU_TRANSFER, endian, movsx, zext32
+from xdpsim.verifier.scalar_alu import ALU_TRANSFER, endian, forked, movsx, zext32
 from xdpsim.verifier.state import BPF_ADD_CONST, BPF_ADD_CONST32, BPF_ADD_CONST64, Reg
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def adjust_reg_min_max_vals(env: Env, insn: Insn) -> None:
             dst, src = regs[insn.dst], regs[insn.src]
     num = dst.num
     if num.mask and insn.op in _FORKING and not src.num.mask:
-        num = _fork_minus_one_or_zero(env, insn, dst)
+        num = _fork_minus_one_or_zero(env, insn, dst, src.num)
     if not env.bypass_spec_v1 and insn.op in ("add", "sub") and insn.uses_reg:
         sanitize_numbers(env, insn)
     result = ALU_TRANSFER[insn.op](num, src.num, insn.bits)
@@ -217,35 +217,14 @@ def _link(env: Env, insn: Insn, dst: Reg, src: Scalar) -> tuple[int, int]:
     return dst.id | (BPF_ADD_CONST64 if is_word else BPF_ADD_CONST32), added
 
 
-def _fork_minus_one_or_zero(env: Env, insn: Insn, dst: Reg) -> Scalar:
+def _fork_minus_one_or_zero(env: Env, insn: Insn, dst: Reg, src: Scalar) -> Scalar:
     """A number that is -1 or 0, as sign bits shifted down are: go on with -1, and later with 0 from the same insn."""
-    num = dst.num
-    if num.smin == -1 and num.smax == 0:
-        zero, ones = const(0), const(-1)
-    elif num.s32_min == -1 and num.s32_max == 0:
-        zero, ones = _with_low(num, 0), _with_low(num, M32)
-    else:
-        return num
+    ways = forked(dst.num, src, insn.op)
+    if ways is None:
+        return dst.num
+    ones, zero = ways
     waiting = push_stack(env, env.insn_idx, env.insn_idx, False)
     regs = waiting.frames[waiting.curframe].regs
     is_whole = not zero.mask
     regs[insn.dst] = Reg(SCALAR_VALUE, zero, 0 if is_whole else dst.off, 0 if is_whole else dst.id, 0, dst.precise)
     return ones
-
-
-def _with_low(num: Scalar, low: int) -> Scalar:
-    """`num` with a known low half; the ranges of the word stay as they are."""
-    high = M64 ^ M32
-    signed_low = low - (1 << 32) if low >> 31 else low
-    return Scalar(
-        num.value & high | low,
-        num.mask & high,
-        num.smin,
-        num.smax,
-        num.umin,
-        num.umax,
-        signed_low,
-        signed_low,
-        low,
-        low,
-    )

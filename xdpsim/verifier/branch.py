@@ -169,9 +169,9 @@ def _both_ways(env: Env, insn: Insn, idx: int, dst: Reg, src: Reg) -> int:
     this, frameno = env.cur, env.cur.curframe
     found: list[Linked] = []
     if insn.uses_reg and src.type == SCALAR_VALUE and src.id:
-        linked.collect(this, src.id, found)
+        linked.collect(env, this, src.id, found)
     if dst.type == SCALAR_VALUE and dst.id:
-        linked.collect(this, dst.id, found)
+        linked.collect(env, this, dst.id, found)
     if len(found) > 1:
         history.push(env, this, 0, tuple(found))
     other = push_stack(env, idx + insn.off + 1, idx)
