@@ -1,8 +1,8 @@
 """Walks a program along the insns of Linux's verifier log and tells StackLiveness what each reads and writes.
 
 For programs of `stack_program` only: 8-byte accesses through r10, through r6, which is main's r10 everywhere, and
-through r7, whose value Linux logs behind the insn. So no verifier is needed to know which slot an insn touches, and what
-the analysis says can be compared with the lines that Linux logs of it.
+through r7, whose value Linux logs behind the insn. So no verifier is needed to know which slot an insn touches, and
+what the analysis says can be compared with the lines that Linux logs of it.
 """
 
 from __future__ import annotations
