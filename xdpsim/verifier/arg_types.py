@@ -9,7 +9,7 @@ import errno
 from typing import Any
 
 from xdpsim.helpers.kinds import Arg
-from xdpsim.verifier import btf_walk, kptr, log, region, regtypes
+from xdpsim.verifier import btf_types, kptr, log, region, regtypes
 from xdpsim.verifier.env import Env
 from xdpsim.verifier.map_rules import func_name
 from xdpsim.verifier.regtypes import (
@@ -137,9 +137,9 @@ def _check_struct(env: Env, reg: Reg, regno: int, kind: Kind, kptr_field: Any) -
         kptr.map_kptr_match_type(env, kptr_field, reg, regno)
         return
     btf, type_id = reg.extra
-    kernel, wanted = btf_walk.kernel_struct(env, kind.btf_type)
+    kernel, wanted = btf_types.kernel_struct(env, kind.btf_type)
     is_strict = bool(is_release) and kind.base != "ARG_PTR_TO_BTF_ID_SOCK_COMMON"
-    if not btf_walk.struct_ids_match(btf, type_id, reg.off, kernel, wanted, is_strict):
+    if not btf_types.struct_ids_match(env, btf, type_id, reg.off, kernel, wanted, is_strict):
         text = f"R{regno} is of type {btf.types[type_id].name} but {kind.btf_type} is expected"
         env.fail(errno.EACCES, text)
 

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 from xdpsim.btf.linux618 import linux618
 from xdpsim.btf.types import POINTER_SIZE, Array, Btf, Int, Kind, Member, Ref, Struct, Type
-from xdpsim.errors import Unsupported, XdpsimBug
-from xdpsim.verifier.env import Env
+from xdpsim.errors import Unsupported
 from xdpsim.verifier.regtypes import MEM_PERCPU, MEM_RCU, MEM_USER, PTR_UNTRUSTED
 
 if TYPE_CHECKING:
-    from xdpsim.verifier.env import Env
+    pass
 
 SCALAR, PTR, PTR_UNTRUSTED_MEM, STRUCT = range(4)
 """What is found: a number, a pointer to a struct, a pointer to something else, a struct that starts there."""
@@ -42,24 +41,6 @@ def skip_modifiers(btf: Btf, type_id: int) -> Type:
     return row
 
 
-def is_struct(row: Type) -> bool:
-    """A struct or union."""
-    return isinstance(row, Struct)
-
-
-def kernel_struct(env: Env, name: str) -> tuple[Btf, int]:
-    """The kernel's types and the id of its struct of that name."""
-    found = env.kernel_btf.by_name(name, Kind.STRUCT) if env.kernel_btf is not None else None
-    if env.kernel_btf is None or found is None:
-        raise XdpsimBug(f"verifier: the types of Linux 6.18 that are shipped have no struct {name}")
-    return env.kernel_btf, found.id
-
-
-def kernel_struct_id(env: Env, name: str) -> int:
-    """The id of the kernel's struct of that name."""
-    return kernel_struct(env, name)[1]
-
-
 def walk_to_member(btf: Btf, type_id: int, off: int, size: int) -> Found:
     """The number or pointer at bytes [off, off + size) of a struct, however deep it lies; WalkError."""
     flags = 0
@@ -68,26 +49,6 @@ def walk_to_member(btf: Btf, type_id: int, off: int, size: int) -> Found:
         if kind != STRUCT:
             return kind, flags, next_id, name
         type_id, off = next_id, 0
-
-
-def struct_ids_match(env: Env, btf: Btf, type_id: int, off: int, wanted_btf: Btf, wanted_id: int, strict: bool) -> bool:
-    """Whether a struct is the wanted one, or (not strict) has it at `off`; the log tells where nothing is there."""
-    if off == 0 and type_id == wanted_id and btf is wanted_btf:
-        return True
-    if strict:
-        return False
-    flags = 0
-    while True:
-        try:
-            kind, flags, type_id, _ = walk_struct(btf, type_id, off, 1, flags)
-        except WalkError as error:
-            env.verbose(error.text + "\n")
-            return False
-        if kind != STRUCT:
-            return False
-        if type_id == wanted_id and btf is wanted_btf:
-            return True
-        off = 0
 
 
 def walk_struct(btf: Btf, type_id: int, off: int, size: int, flags: int) -> Found:

@@ -222,7 +222,7 @@ def _mem(env: Env, regno: int, reg: Reg, kind: Kind, before: Kind | None, meta: 
     if kind.flags & MEM_FIXED_SIZE:
         mem_args.check_helper_mem_access(env, regno, kind.size, bool(kind.flags & MEM_WRITE), False, meta)
         if kind.flags & MEM_ALIGNED:
-            alignment.check_ptr_alignment(env, reg, 0, kind.size)
+            alignment.check_ptr_alignment(env, reg, 0, kind.size, True)
 
 
 def _size(env: Env, regno: int, reg: Reg, kind: Kind, before: Kind | None, meta: CallMeta, insn_idx: int) -> None:

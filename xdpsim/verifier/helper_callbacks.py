@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from xdpsim.helpers.map_pairs import FOR_EACH_MAPS
-from xdpsim.verifier import btf_walk
+from xdpsim.verifier import btf_types
 from xdpsim.verifier.dynptr import callback_argument
 from xdpsim.verifier.env import Env
 from xdpsim.verifier.regtypes import (
@@ -68,7 +68,7 @@ def set_timer_callback_state(env: Env, caller: Frame, callee: Frame, insn_idx: i
 
 def set_find_vma_callback_state(env: Env, caller: Frame, callee: Frame, insn_idx: int) -> None:
     """callback(task, vma, callback_ctx) of find_vma."""
-    vma = Reg(PTR_TO_BTF_ID, ZERO, extra=btf_walk.kernel_struct(env, "vm_area_struct"))
+    vma = Reg(PTR_TO_BTF_ID, ZERO, extra=btf_types.kernel_struct(env, "vm_area_struct"))
     _arguments(callee, caller.regs[1], vma, caller.regs[4])
     _begin(callee)
 

@@ -13,7 +13,7 @@ from xdpsim.errors import InputError
 from xdpsim.helpers.ids import HELPERS_BY_NAME
 from xdpsim.helpers.kinds import Ret
 from xdpsim.helpers.map_pairs import SOCKET_MAPS
-from xdpsim.verifier import btf_walk, refs, regtypes
+from xdpsim.verifier import btf_types, kfunc_info, refs, regtypes
 from xdpsim.verifier.env import Env
 from xdpsim.verifier.fields import LOCK_FIELDS, has_field
 from xdpsim.verifier.helper_args import KNOWN_KEY_MAPS, CallMeta
@@ -125,7 +125,7 @@ def _memory_or_struct(env: Env, meta: CallMeta, flags: int, percpu_alloc: bool) 
     """A per-CPU variable: a struct, or memory of its size."""
     btf, type_id = meta.ret_btf
     row = btf.resolve(type_id)
-    if btf_walk.is_struct(row):
+    if kfunc_info.is_struct(row):
         if percpu_alloc:
             return _pointer(env, PTR_TO_BTF_ID | MEM_ALLOC | MEM_RCU, meta.ret_btf)
         return _pointer(env, PTR_TO_BTF_ID | flags & ~MEM_RDONLY, meta.ret_btf)
@@ -141,7 +141,7 @@ def _struct(env: Env, meta: CallMeta, flags: int, percpu_alloc: bool) -> Reg:
     """A kernel struct, or what bpf_kptr_xchg found in the field."""
     field = meta.kptr_field
     if field is None:
-        return _pointer(env, PTR_TO_BTF_ID | flags, btf_walk.kernel_struct(env, meta.proto.ret_btf))
+        return _pointer(env, PTR_TO_BTF_ID | flags, btf_types.kernel_struct(env, meta.proto.ret_btf))
     if not field.is_kernel:
         flags |= MEM_ALLOC | (MEM_PERCPU if field.kind == "percpu_kptr" else 0)
     if not field.type_id:

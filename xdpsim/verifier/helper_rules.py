@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from xdpsim.helpers.ids import HELPERS_BY_NAME
 from xdpsim.isa.insn import Insn
-from xdpsim.verifier import btf_walk, dynptr, precision, refs
+from xdpsim.verifier import dynptr, kfunc_info, precision, refs
 from xdpsim.verifier.const_args import check_snprintf_format
 from xdpsim.verifier.env import LOG_LEVEL2, Env
 from xdpsim.verifier.functions import push_callback_call
@@ -93,7 +93,7 @@ def _per_cpu(env: Env, insn: Insn, insn_idx: int, meta: CallMeta) -> None:
     reg = env.regs[1]
     if reg.type & MEM_RCU:
         btf, type_id = reg.extra
-        if not btf_walk.is_struct(btf.types[type_id]):
+        if not kfunc_info.is_struct(btf.types[type_id]):
             env.fail(errno.EFAULT, "Helper has invalid btf/btf_id in R1")
         env.aux[insn_idx].notes["call_with_percpu_alloc_ptr"] = True
 

@@ -25,8 +25,8 @@ from xdpsim.verifier.const_args import check_reg_const_str
 from xdpsim.verifier.dynptr_args import process_dynptr_func
 from xdpsim.verifier.env import Env, Refusal
 from xdpsim.verifier.fields import field_at, has_field, record_of
-from xdpsim.verifier.locks import in_sleepable
 from xdpsim.verifier.kfunc_info import MAX_ARGS, Kfunc, Param, is_scalar, is_struct, kind_text
+from xdpsim.verifier.locks import in_sleepable
 from xdpsim.verifier.log import type_str
 from xdpsim.verifier.region import also_fail
 from xdpsim.verifier.regs import is_null

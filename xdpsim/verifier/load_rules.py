@@ -1,35 +1,48 @@
-"""What BPF_PROG_LOAD asks before it verifies: capabilities for the type (bpf_prog_load() of kernel/bpf/syscall.c)."""
+"""What BPF_PROG_LOAD asks before it verifies, and what it asks of the attach type in between.
+
+Follows bpf_prog_load() of kernel/bpf/syscall.c and check_attach_btf_id() of kernel/bpf/verifier.c; the rules of each
+type are in progtypes/loading.py.
+"""
 
 from __future__ import annotations
 
-from errno import EPERM
+from errno import E2BIG, EINVAL, EPERM
 from typing import TYPE_CHECKING
 
+from xdpsim.progtypes.loading import (
+    LOAD_RULES,
+    MAX_INSNS,
+    MAX_INSNS_UNPRIVILEGED,
+    Sleep,
+    attach_type_of,
+    takes_attach_type,
+)
 from xdpsim.verifier.env import Refusal
 
 if TYPE_CHECKING:
     from xdpsim.verifier.env import Env
 
-_FOR_EVERYBODY = frozenset({"SOCKET_FILTER", "CGROUP_SKB"})
-_NEED_NET_ADMIN = frozenset(
-    {
-        *("SCHED_CLS", "SCHED_ACT", "XDP", "LWT_IN", "LWT_OUT", "LWT_XMIT", "LWT_SEG6LOCAL", "SK_SKB", "SK_MSG"),
-        *("FLOW_DISSECTOR", "CGROUP_DEVICE", "CGROUP_SOCK", "CGROUP_SOCK_ADDR", "CGROUP_SOCKOPT", "CGROUP_SYSCTL"),
-        *("SOCK_OPS", "EXT", "NETFILTER"),
-    }
-)
-_NEED_PERFMON = frozenset(
-    {
-        *("KPROBE", "TRACEPOINT", "PERF_EVENT", "RAW_TRACEPOINT", "RAW_TRACEPOINT_WRITABLE", "TRACING", "LSM"),
-        *("STRUCT_OPS", "EXT"),
-    }
-)
-
 
 def check_may_load(env: Env) -> None:
-    """EPERM where the loader lacks a capability that the program type needs; Linux prints no word of it."""
+    """Refuse, without a word in the log, what Linux does not begin to verify; fill in the attach type."""
     kind, caps = env.prog_type, env.caps
-    if kind not in _FOR_EVERYBODY and "bpf" not in caps:
+    rules = LOAD_RULES.get(kind)
+    if rules is None:
+        raise Refusal(EINVAL, "")
+    if not 0 < len(env.code) <= (MAX_INSNS if env.bpf_capable else MAX_INSNS_UNPRIVILEGED):
+        raise Refusal(E2BIG, "")
+    if not (rules.unprivileged or "bpf" in caps) or not rules.capabilities <= caps:
         raise Refusal(EPERM, "")
-    if (kind in _NEED_NET_ADMIN and "net_admin" not in caps) or (kind in _NEED_PERFMON and "perfmon" not in caps):
-        raise Refusal(EPERM, "")
+    if not takes_attach_type(kind, env.attach_type):
+        raise Refusal(EINVAL, "")
+    env.attach_type = attach_type_of(kind, env.attach_type)
+
+
+def check_sleepable(env: Env) -> None:
+    """Only some types may sleep, and programs of type SYSCALL must."""
+    sleeps = LOAD_RULES[env.prog_type].sleepable
+    if sleeps is Sleep.MUST and not env.spec.sleepable:
+        env.fail(EINVAL, "Syscall programs can only be sleepable")
+    if sleeps is Sleep.NEVER and env.spec.sleepable:
+        what = "Only fentry/fexit/fmod_ret, lsm, iter, uprobe, and struct_ops programs can be sleepable"
+        env.fail(EINVAL, what)

@@ -14,7 +14,7 @@ from xdpsim.verifier import check_cfg, fastcall, func_info, live_regs, scc
 from xdpsim.verifier.btf_record import record_of_map
 from xdpsim.verifier.entry import check_main, check_subprogs_by_themselves
 from xdpsim.verifier.env import ALL_CAPS, Env, Refusal
-from xdpsim.verifier.load_rules import check_may_load
+from xdpsim.verifier.load_rules import check_may_load, check_sleepable
 from xdpsim.verifier.map_rules import check_map_prog_compatibility
 from xdpsim.verifier.stack_depth import check_max_stack_depth
 from xdpsim.verifier.stack_live import StackLiveness
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from xdpsim.isa.insn import Insn
     from xdpsim.loader.model import ProgramSpec
 
-MAX_INSNS, MAX_INSNS_UNPRIVILEGED = 1_000_000, 4096
+MAX_WALKED = 1_000_000
 MAX_USED_MAPS = 64
 MAX_VAR_OFF = 1 << 29
 _DIRECT_VALUES = frozenset({"ARRAY", "ARENA", "INSN_ARRAY"})
@@ -58,7 +58,7 @@ class Verdict:
     def statistics(self) -> str:
         """The last line of Linux's log."""
         return (
-            f"processed {self.insns_processed} insns (limit {MAX_INSNS}) max_states_per_insn "
+            f"processed {self.insns_processed} insns (limit {MAX_WALKED}) max_states_per_insn "
             f"{self.max_states_per_insn} total_states {self.total_states} peak_states {self.peak_states} mark_read 0"
         )
 
@@ -107,9 +107,6 @@ def make_vmap(spec: MapSpec, index: int) -> VMap:
 
 
 def _check(env: Env) -> None:
-    limit = MAX_INSNS if env.bpf_capable else MAX_INSNS_UNPRIVILEGED
-    if not 0 < len(env.code) <= limit:
-        raise Refusal(E2BIG, "")
     check_may_load(env)
     func_info.check_early(env)
     find_subprogs(env)
@@ -118,6 +115,7 @@ def _check(env: Env) -> None:
     _resolve_maps(env)
     check_cfg.check_cfg(env)
     env.stack_live = StackLiveness(env)
+    check_sleepable(env)
     scc.compute(env)
     env.has_scc = any(aux.scc for aux in env.aux)
     live_regs.compute(env)
