@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from xdpsim.btf.types import Btf, Struct, Type
 from xdpsim.errors import Unsupported
 from xdpsim.verifier.btf_record import record_of_type
-from xdpsim.verifier.btf_walk import PTR, PTR_UNTRUSTED_MEM, SCALAR, WalkError, struct_ids_match, walk_to_member
+from xdpsim.verifier.btf_walk import PTR, PTR_UNTRUSTED_MEM, SCALAR, WalkError, walk_to_member
 from xdpsim.verifier.nulls import is_alloc_object, is_trusted
 from xdpsim.verifier.regtypes import (
     MEM_ALLOC,
@@ -91,7 +91,6 @@ __all__ = [
     "kernel_struct",
     "kernel_struct_id",
     "mark_btf_ld_reg",
-    "struct_ids_match",
 ]
 
 
