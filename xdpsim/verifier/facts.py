@@ -30,12 +30,24 @@ class Pointer:
 
 @dataclass(frozen=True)
 class Facts:
-    """By slot: the context offset of each load or store through the context, the index of each call's map."""
+    """What holds on every path. By slot: the context offset of each load or store through the context, the index of
+    each call's map where it is one and the same.
+
+    The rest is known of verified programs only. `dead` slots are never reached. `accesses` names what each load, store
+    or atomic goes through: "context", "stack", "packet", "map_value", "memory" (proven to lie inside) or "kernel".
+    `written_maps` are indexes of maps whose values a store or a call of the program may change. `writes_packet` is
+    False when the packet leaves as it came.
+    """
 
     context_offsets: dict[int, int] = field(default_factory=dict)
     call_maps: dict[int, int] = field(default_factory=dict)
     stack_bytes: int = 0
     """How far below r10 the program may reach: the lowest constant offset that it forms."""
+    verified: bool = False
+    dead: frozenset[int] = frozenset()
+    accesses: dict[int, str] = field(default_factory=dict)
+    written_maps: frozenset[int] | None = None
+    writes_packet: bool = True
 
 
 _STACK = ("stack", "in_stack")

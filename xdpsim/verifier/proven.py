@@ -1,0 +1,81 @@
+"""What a verification knows of an accepted program, as data that engines build on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xdpsim.helpers.ids import HELPERS_BY_ID
+from xdpsim.isa.rows import Family
+from xdpsim.verifier.callinfo import moves_packet
+from xdpsim.verifier.facts import Facts, find_facts
+from xdpsim.verifier.regtypes import (
+    BASE_MASK,
+    PTR_TO_CTX,
+    PTR_TO_MAP_VALUE,
+    PTR_TO_MEM,
+    PTR_TO_PACKET,
+    PTR_TO_PACKET_META,
+    PTR_TO_STACK,
+)
+from xdpsim.verifier.vmap import VMap
+
+if TYPE_CHECKING:
+    from xdpsim.verifier.env import Env
+
+REGIONS = {
+    PTR_TO_CTX: "context",
+    PTR_TO_STACK: "stack",
+    PTR_TO_PACKET: "packet",
+    PTR_TO_PACKET_META: "packet",
+    PTR_TO_MAP_VALUE: "map_value",
+    PTR_TO_MEM: "memory",
+}
+"""Kinds of pointers whose accesses the verifier has proven, in the words of Facts.accesses."""
+_PACKET = (PTR_TO_PACKET, PTR_TO_PACKET_META)
+_STORES = (Family.STORE_IMM, Family.STORE_REG, Family.STORE_RELEASE, Family.ATOMIC)
+_PACKET_WRITERS = frozenset({"bpf_xdp_store_bytes", "bpf_skb_store_bytes", "bpf_dynptr_write", "bpf_dynptr_slice_rdwr"})
+
+
+def facts_of(env: Env) -> Facts:
+    """Facts of a program that was accepted; those of the data flow where the walk says nothing more."""
+    plain = find_facts(env.code, env.prog_type)
+    contexts, accesses, calls, dead = {}, {}, {}, set()
+    writes_packet = env.seen_direct_write
+    for slot, aux in enumerate(env.aux):
+        insn = env.code[slot]
+        if insn is None:
+            continue
+        if not aux.seen:
+            dead.add(slot)
+            continue
+        if aux.access_type is not None:
+            kind = aux.access_type & BASE_MASK
+            if kind == PTR_TO_CTX:
+                contexts[slot] = insn.off
+            accesses[slot] = REGIONS.get(kind, "kernel")
+            writes_packet |= kind in _PACKET and insn.family in _STORES
+        if isinstance(aux.map_of_call, VMap) and aux.map_of_call.index >= 0:
+            calls[slot] = aux.map_of_call.index
+        if insn.family in (Family.CALL_HELPER, Family.CALL_KFUNC):
+            writes_packet |= moves_packet(env, insn) or _writes_packet(env, slot)
+    return Facts(
+        context_offsets=contexts,
+        call_maps=calls,
+        stack_bytes=plain.stack_bytes,
+        verified=True,
+        dead=frozenset(dead),
+        accesses=accesses,
+        written_maps=frozenset(map_.index for map_ in env.maps if "write" in map_.uses),
+        writes_packet=writes_packet,
+    )
+
+
+def _writes_packet(env: Env, slot: int) -> bool:
+    """Whether a call writes bytes of the packet, or hands out memory through which the program may."""
+    insn = env.code[slot]
+    if insn is None:
+        return False
+    if insn.family is Family.CALL_KFUNC:
+        return env.spec.kfuncs[insn.imm] in _PACKET_WRITERS
+    known = HELPERS_BY_ID.get(insn.imm)
+    return known is not None and known.name in _PACKET_WRITERS
