@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from xdpsim.helpers.ids import HELPERS_BY_ID, HELPERS_OF_TYPE
+from tests.helpers.asking_protos import UNASKED, asked_protos
+from tests.support.oracle import golden
+from xdpsim.helpers.ids import HELPERS_BY_ID, HELPERS_BY_NAME, HELPERS_OF_TYPE
 from xdpsim.helpers.kinds import Arg, Ret
-from xdpsim.helpers.proto_rows import PROTOS
+from xdpsim.helpers.proto_rows import PROTOS, Proto
 from xdpsim.helpers.protos import proto_for, row_for
 from xdpsim.helpers.rows import HELPERS
 from xdpsim.progtypes.attach import AttachType
@@ -78,3 +80,67 @@ def test_which_argument_gives_a_reference_up() -> None:
         "bpf_ringbuf_discard_dynptr": 1,
         "bpf_kptr_xchg": 2,
     }
+
+
+_MEMORY = "fp|pkt|pkt_meta|map_key|map_value|mem|ringbuf_mem|buf|trusted_ptr_"
+_SOCK = "sock_common|sock|tcp_sock|xdp_sock"
+WORDS = {
+    "ARG_ANYTHING": "any",
+    "ARG_CONST_MAP_PTR": "map_ptr",
+    "ARG_PTR_TO_MAP_KEY": _MEMORY,
+    "ARG_PTR_TO_MAP_VALUE": _MEMORY,
+    "ARG_PTR_TO_CTX": "ctx",
+    "ARG_PTR_TO_MEM": _MEMORY,
+    "ARG_CONST_SIZE": "size",
+    "ARG_CONST_SIZE_OR_ZERO": "size?",
+    "ARG_CONST_ALLOC_SIZE_OR_ZERO": "const",
+    "ARG_PTR_TO_CONST_STR": "map_value",
+    "ARG_PTR_TO_FUNC": "func",
+    "ARG_PTR_TO_STACK": "fp",
+    "ARG_PTR_TO_SPIN_LOCK": "map_value|ptr_",
+    "ARG_PTR_TO_TIMER": "map_value",
+    "ARG_PTR_TO_DYNPTR": "fp|dynptr_ptr",
+    "ARG_PTR_TO_RINGBUF_MEM": "ringbuf_mem",
+    "ARG_KPTR_XCHG_DEST": "map_value|ptr_",
+    "ARG_PTR_TO_BTF_ID": "ptr_|trusted_ptr_|rcu_ptr_",
+    "ARG_PTR_TO_PERCPU_BTF_ID": "percpu_ptr_|percpu_rcu_ptr_|percpu_trusted_ptr_",
+    "ARG_PTR_TO_SOCKET": "sock",
+    "ARG_PTR_TO_SOCK_COMMON": _SOCK,
+    "ARG_PTR_TO_BTF_ID_SOCK_COMMON": f"{_SOCK}|ptr_|trusted_ptr_",
+}
+"""What Linux says that it expected, by the base of a kind."""
+
+
+def word(kind: Arg) -> str:
+    """The kind's word in a recorded signature."""
+    writes = kind.base in ("ARG_PTR_TO_MEM", "ARG_PTR_TO_MAP_VALUE") and "MEM_WRITE" in kind.flags
+    return WORDS[kind.base] + "?" * ("PTR_MAYBE_NULL" in kind.flags) + "w" * writes
+
+
+def agrees(proto: Proto, signature: str) -> bool:
+    """Whether the prototype is what Linux's answers show, as far as they go."""
+    found, ours = signature.split(), [word(kind) for kind in proto.args]
+    if found[-1:] == [UNASKED]:
+        return ours[: len(found) - 1] == found[:-1]
+    return ours == found
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize(("name", "signature", "types"), golden("protos")["signatures"])
+def test_argument_kinds_are_those_that_linux_asks_for(name: str, signature: str, types: str) -> None:
+    number = HELPERS_BY_NAME[name].id
+    for program_type in types.split():
+        assert agrees(row_for(number, program_type), signature), program_type
+
+
+@pytest.mark.golden
+def test_every_prototype_was_asked() -> None:
+    asked = {(name, kind) for name, _, types in golden("protos")["signatures"] for kind in types.split()}
+    assert {(proto.name, kind) for kind, _, proto in asked_protos()} == asked
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize(("name", "at", "is_good"), golden("protos")["unwritten"])
+def test_which_memory_need_not_have_been_written(name: str, at: int, is_good: bool) -> None:
+    kind = row_for(HELPERS_BY_NAME[name].id, "SCHED_CLS").args[at]
+    assert ("MEM_UNINIT" in kind.flags) == is_good

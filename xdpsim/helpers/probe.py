@@ -86,7 +86,7 @@ def bpf_send_signal_thread(machine: Machine, number: int) -> int:
     return 0 if (number & M32) <= _LAST_SIGNAL else -_EINVAL
 
 
-@helper(176)
-def bpf_get_branch_snapshot(machine: Machine, entries: int, size: int, flags: int) -> int:
-    """-ENOENT: no branches are recorded; -EINVAL for any flag."""
+@helper(176, variadic=True)
+def bpf_get_branch_snapshot(machine: Machine, entries: int, size: int, flags: int, *_: int) -> int:
+    """-ENOENT: no branches are recorded; -EINVAL for any flag, which the prototype does not know of."""
     return -_EINVAL if flags & M64 else -_ENOENT

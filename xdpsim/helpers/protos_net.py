@@ -70,7 +70,7 @@ proto("get_socket_cookie", "BTF_ID_SOCK_COMMON_OR_NULL", types="SK_REUSEPORT SYS
 proto("get_socket_uid", "CTX")
 proto("get_netns_cookie", "CTX_OR_NULL")
 # sockets
-_LOOKUP = "CTX MEM_RDONLY SIZE ANYTHING ANYTHING"
+_LOOKUP = "CTX MEM_RDONLY SIZE_OR_ZERO ANYTHING ANYTHING"
 proto("sk_lookup_tcp", _LOOKUP, "SOCKET_OR_NULL", pkt_access=True, acquires=True)
 proto("sk_lookup_udp", _LOOKUP, "SOCKET_OR_NULL", pkt_access=True, acquires=True)
 proto("skc_lookup_tcp", _LOOKUP, "SOCK_COMMON_OR_NULL", pkt_access=True, acquires=True)

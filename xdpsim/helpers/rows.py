@@ -48,7 +48,7 @@ class Helper:
     moves_packet: bool = False
     control: Control = Control.NONE
     variadic: bool = False
-    """All five argument registers are passed on, whatever `args` says (trace_printk)."""
+    """All five argument registers are passed on, whatever `args` says (trace_printk, get_branch_snapshot)."""
 
     @property
     def writes_memory(self) -> bool:

@@ -36,7 +36,7 @@ class Sleep(Enum):
 class LoadRules:
     """The rules of one program type.
 
-    `attach_types` empty: every number is taken as expected_attach_type; else another one is EINVAL, after 0 was replaced
+    `attach_types` empty: every number is taken as expected_attach_type; else other ones are EINVAL, once 0 was replaced
     by `default_attach` where there is one. `capabilities` are needed besides "bpf"; without it only the types that are
     `unprivileged` load (EPERM).
     """
