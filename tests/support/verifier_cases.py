@@ -110,8 +110,7 @@ def make_case(entry: dict[str, Any], file: str = "") -> Case:
     """A case from its table."""
     if unknown := entry.keys() - _KEYS:
         raise ValueError(f"unknown keys {sorted(unknown)}")
-    text = compile_btf(entry["btf"]) if "btf" in entry else None
-    btf = parse(text.raw) if text else None
+    text, btf = types_of(entry["btf"]) if "btf" in entry else (None, None)
     maps = tuple(_map(row, text, btf) for row in entry.get("maps", ()))
     code, kfuncs, func_info = _code(entry, maps, text)
     spec = ProgramSpec(
@@ -137,6 +136,13 @@ def make_case(entry: dict[str, Any], file: str = "") -> Case:
         "accept" in entry and (accept or "errno" in entry),
         *(accept, entry.get("errno", ""), entry.get("message", ""), entry.get("processed")),
     )
+
+
+@functools.lru_cache(maxsize=4096)
+def types_of(text: str) -> tuple[BtfText, Btf]:
+    """The types that a text declares; the same objects for the same text."""
+    made = compile_btf(text)
+    return made, parse(made.raw)
 
 
 def _code(

@@ -19,7 +19,7 @@ from xdpsim.progtypes.rows import PROG_TYPES
 from xdpsim.sysbpf.btf import load_btf
 from xdpsim.sysbpf.info import possible_cpus
 from xdpsim.sysbpf.maps import KernelMap, create_map
-from xdpsim.sysbpf.programs import F_SLEEPABLE, F_XDP_HAS_FRAGS, ProgramDefinition, verifier_log
+from xdpsim.sysbpf.programs import F_SLEEPABLE, F_XDP_HAS_FRAGS, ProgramDefinition, log_tail, verifier_log
 from xdpsim.sysbpf.syscall import Fd, errno_name
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ ALL_CAPS = frozenset({"bpf", "perfmon", "net_admin"})
 _STATISTICS = re.compile(
     r"processed (\d+) insns \(limit \d+\) max_states_per_insn (\d+) total_states (\d+) peak_states (\d+) mark_read"
 )
+_STATISTICS_LINE = re.compile(r"processed \d+ insns \(limit.*")  # some messages lack the newline before it
 _STACK = re.compile(r"^stack depth ([\d+]+)", re.MULTILINE)
 _BEFORE_MESSAGE = re.compile(
     r"(from )?\d+(: \([0-9a-f]{2}\)|: (frame\d+: )?(R\d+|fp-\d+|refs=|cb|async_cb)| to \d+( |:))"
@@ -76,7 +77,7 @@ def answer_of(errno: int, log: str) -> Answer:
 
 def message_of(log: str) -> str:
     """What a log tells behind its last instruction or state, without statistics."""
-    lines = log.rstrip("\n").split("\n")
+    lines = _STATISTICS_LINE.sub("", log).rstrip("\n").split("\n")
     while lines and (not lines[-1] or _TRAILER.match(lines[-1])):
         lines.pop()
     start = next((n + 1 for n in range(len(lines) - 1, -1, -1) if _BEFORE_MESSAGE.match(lines[n])), 0)
@@ -106,11 +107,16 @@ class Asker:
         caps: frozenset[str] = ALL_CAPS,
         flags: int = 0,
         log_level: int = LEVEL1,
+        tail_only: bool = False,
     ) -> Answer:
-        """Put a program to the verifier. InputError when a map or the types are refused already."""
+        """Put a program to the verifier. InputError when a map or the types are refused already.
+
+        With `tail_only` only the last 64 KiB of its log are taken, which is much faster where it is long.
+        """
         code = bind_kfuncs(spec.code, spec.kfuncs)
         used = maps_used(code)
-        fds = [self.map(m).fd.number if n in used else -1 for n, m in enumerate(maps)]
+        owner = (spec.type, spec.attach_type, spec.frags, spec.sleepable)
+        fds = [self.map(m, owner).fd.number if n in used else -1 for n, m in enumerate(maps)]
         definition = ProgramDefinition(
             type=PROG_TYPES[spec.type].id,
             code=bind_maps(code, fds),
@@ -123,7 +129,7 @@ class Asker:
             line_info=spec.line_info if btf and spec.func_info else (),
         )
         with only(caps):
-            errno, log = verifier_log(definition, log_level)
+            errno, log = (log_tail if tail_only else verifier_log)(definition, log_level)
         return answer_of(errno, log)
 
     def types(self, btf: Btf) -> Fd:
@@ -132,12 +138,17 @@ class Asker:
             self._types[id(btf)] = (btf, load_btf(btf.raw))
         return self._types[id(btf)][1]
 
-    def map(self, spec: MapSpec) -> KernelMap:
-        """The kernel's map of a definition, with its first value and frozen where the definition says so."""
+    def map(self, spec: MapSpec, owner: tuple[object, ...] = ()) -> KernelMap:
+        """The kernel's map of a definition, with its first value and frozen where the definition says so.
+
+        Maps that hold or run programs take those of one kind of `owner` only.
+        """
+        owner = owner if spec.type in ("PROG_ARRAY", "DEVMAP", "DEVMAP_HASH", "CPUMAP") else ()
         key = (
             *(getattr(spec, f) for f in spec.__dataclass_fields__ if f not in ("btf", "inner")),
             id(spec.btf),
             spec.inner,
+            owner,
         )
         if key not in self._maps:
             self._maps[key] = self._make(spec)

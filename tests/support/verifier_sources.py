@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.support.verifier_cases import Case, read_cases
-from tests.support.verifier_linux import ALL_CAPS, LEVEL1, Answer, Asker
+from tests.support.verifier_linux import ALL_CAPS, LEVEL1, STATS, Answer, Asker
 from xdpsim.btf.types import Btf
 from xdpsim.loader.load import load_object
 from xdpsim.loader.model import Object, ProgramSpec
@@ -30,12 +30,22 @@ class Question:
     caps: frozenset[str] = ALL_CAPS
     flags: frozenset[str] = frozenset()
     flag_bits: int = 0
+    btf_text: str = ""
+    """What `btf` was compiled from, where it was."""
 
 
-def ask_linux(asker: Asker, question: Question, log_level: int = LEVEL1) -> Answer:
+def ask_linux(asker: Asker, question: Question, log_level: int = LEVEL1, *, tail_only: bool = False) -> Answer:
     """Linux's answer."""
     q = question
-    return asker.ask(q.spec, q.maps, q.btf, caps=q.caps, flags=q.flag_bits, log_level=log_level)
+    return asker.ask(*(q.spec, q.maps, q.btf), caps=q.caps, flags=q.flag_bits, log_level=log_level, tail_only=tail_only)
+
+
+def ask_linux_shortly(asker: Asker, question: Question) -> Answer:
+    """Linux's answer with the end of its log only: fast also for programs that it walks for long."""
+    answer = ask_linux(asker, question, STATS)
+    if not answer.errno:
+        return answer
+    return replace(ask_linux(asker, question, tail_only=True), errno=answer.errno)
 
 
 def of_case(case: Case) -> Question:

@@ -1,0 +1,153 @@
+"""Programs made from real ones by a few changes: constants, registers, widths, comparisons, dropped and moved insns."""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from tests.support.verifier_linux import STATS, Asker
+from tests.support.verifier_sources import Question, ask_linux, of_object
+from xdpsim.errors import InputError, Unsupported
+from xdpsim.isa.decode import decode, encode
+from xdpsim.isa.insn import Code, Insn
+from xdpsim.isa.rows import SIZE_CODES, Family, Imm64
+from xdpsim.loader.load import load_object
+
+_PROGRAMS = Path(__file__).parents[3] / "programs"
+_MOST_INSNS = 2500
+_MEMORY = (Family.LOAD, Family.STORE_IMM, Family.STORE_REG, Family.LOAD_SX)
+_CONDITIONS = (0x10, 0x20, 0x30, 0x40, 0x50, 0x60, 0x70, 0xA0, 0xB0, 0xC0, 0xD0)
+_EDGES = (0, 1, -1, 2, 4, 7, 8, 15, 16, 63, 64, 255, 256, 4096, 65535, 0x7FFFFFFF, -8)
+_TRIES = 20
+
+
+@functools.cache
+def sources() -> tuple[Question, ...]:
+    """The programs of programs/*.o that Linux takes without types and walks in a moment."""
+    asker, found = Asker(), []
+    for path in sorted(_PROGRAMS.glob("*.o")):
+        for question in of_object(load_object(path.read_bytes(), path.name), asker):
+            spec = replace(question.spec, func_info=(), line_info=(), lines=(), subprograms=())
+            maps = tuple(replace(m, btf=None, key_type=0, value_type=0) for m in question.maps)
+            plain = Question(question.name, spec, maps, None)
+            try:
+                answer = ask_linux(asker, plain, STATS)
+            except (InputError, Unsupported):
+                continue
+            if not answer.errno and answer.processed <= _MOST_INSNS:
+                found.append(plain)
+    return tuple(found)
+
+
+def mutate(rng: random.Random, name: str) -> Question:
+    """One of the real programs with one to four changes."""
+    source = rng.choice(sources())
+    code = source.spec.code
+    for _ in range(rng.choice((1, 1, 1, 2, 3, 4))):
+        code = _changed(rng, code, source)
+    return replace(source, name=f"{name} from {source.name}", spec=replace(source.spec, code=code))
+
+
+def _changed(rng: random.Random, code: Code, source: Question) -> Code:
+    for _ in range(_TRIES):
+        slot = rng.randrange(len(code))
+        insn = code[slot]
+        if insn is None:
+            continue
+        changed = rng.choice(_CHANGES)(rng, code, slot, insn, source)
+        if changed is not None:
+            return changed
+    return code
+
+
+def _with(code: Code, slot: int, insn: Insn) -> Code | None:
+    """The code with another insn in that slot; None where no such insn can be."""
+    try:
+        made = decode(encode(insn))
+    except InputError:
+        return None
+    return (*code[:slot], *made, *code[slot + len(made) :])
+
+
+def _constant(rng: random.Random, code: Code, slot: int, insn: Insn, source: Question) -> Code | None:
+    if insn.uses_reg or insn.family not in (Family.ALU, Family.MOV, Family.BRANCH, Family.STORE_IMM):
+        return None
+    imm = rng.choice((insn.imm + 1, insn.imm - 1, insn.imm * 2, rng.choice(_EDGES)))
+    return _with(code, slot, replace(insn, imm=imm)) if -(2**31) <= imm < 2**31 else None
+
+
+def _offset(rng: random.Random, code: Code, slot: int, insn: Insn, source: Question) -> Code | None:
+    if insn.family not in _MEMORY:
+        return None
+    return _with(code, slot, replace(insn, off=insn.off + rng.choice((1, -1, 2, 4, -4, 8, -8, 64))))
+
+
+def _register(rng: random.Random, code: Code, slot: int, insn: Insn, source: Question) -> Code | None:
+    other = rng.randrange(11)
+    if insn.family in (Family.CALL_HELPER, Family.CALL_LOCAL, Family.CALL_KFUNC, Family.EXIT, Family.JUMP):
+        return None
+    if insn.uses_reg and rng.random() < 0.5:
+        return _with(code, slot, replace(insn, src=other))
+    return _with(code, slot, replace(insn, dst=other))
+
+
+def _width(rng: random.Random, code: Code, slot: int, insn: Insn, source: Question) -> Code | None:
+    if insn.family in _MEMORY:
+        return _with(code, slot, replace(insn, opcode=insn.opcode & ~0x18 | SIZE_CODES[rng.choice((1, 2, 4, 8))]))
+    if insn.family in (Family.ALU, Family.MOV):
+        return _with(code, slot, replace(insn, opcode=insn.opcode ^ 3))
+    if insn.family is Family.BRANCH:
+        return _with(code, slot, replace(insn, opcode=insn.opcode ^ 3))
+    return None
+
+
+def _comparison(rng: random.Random, code: Code, slot: int, insn: Insn, source: Question) -> Code | None:
+    if insn.family is not Family.BRANCH:
+        return None
+    return _with(code, slot, replace(insn, opcode=insn.opcode & 0x0F | rng.choice(_CONDITIONS)))
+
+
+def _drop(rng: random.Random, code: Code, slot: int, insn: Insn, source: Question) -> Code | None:
+    """A jump to the next insn in its place: whatever it checked or wrote is gone."""
+    if insn.slots == 2 or insn.family in (Family.EXIT, Family.CALL_LOCAL):
+        return None
+    return _with(code, slot, decode(bytes.fromhex("0500000000000000"))[0] or insn)
+
+
+def _swap(rng: random.Random, code: Code, slot: int, insn: Insn, source: Question) -> Code | None:
+    straight = (*_MEMORY, Family.ALU, Family.MOV)
+    other = code[slot + 1] if slot + 1 < len(code) else None
+    if insn.family not in straight or other is None or other.family not in straight:
+        return None
+    return (*code[:slot], other, insn, *code[slot + 2 :])
+
+
+def _splice(rng: random.Random, code: Code, slot: int, insn: Insn, source: Question) -> Code | None:
+    """An insn of another program, or of another place."""
+    from_code = rng.choice((code, rng.choice(sources()).spec.code))
+    found = rng.choice(from_code)
+    if found is None or insn.slots == 2 or found.family not in (*_MEMORY, Family.ALU, Family.MOV, Family.ATOMIC):
+        return None
+    return _with(code, slot, found)
+
+
+def _target(rng: random.Random, code: Code, slot: int, insn: Insn, source: Question) -> Code | None:
+    if insn.family not in (Family.BRANCH, Family.JUMP) or insn.op == "gotol":
+        return None
+    return _with(code, slot, replace(insn, off=insn.off + rng.choice((1, 2, 3, -1, 5))))
+
+
+def _map(rng: random.Random, code: Code, slot: int, insn: Insn, source: Question) -> Code | None:
+    if insn.op not in (Imm64.MAP_FD.name, Imm64.MAP_VALUE.name):
+        return None
+    return _with(code, slot, replace(insn, imm=rng.randrange(len(source.maps))))
+
+
+Change = Callable[[random.Random, Code, int, Insn, Question], Code | None]
+_CHANGES: tuple[Change, ...] = (
+    *(_constant, _constant, _constant, _constant, _offset, _offset, _offset, _width, _comparison, _comparison, _drop),
+    *(_comparison, _constant, _map, _target, _offset, _width, _swap, _splice, _register),
+)

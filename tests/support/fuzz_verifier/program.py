@@ -1,0 +1,95 @@
+"""Whole programs from the grammar: a prologue, pieces, an end, the functions behind it."""
+
+from __future__ import annotations
+
+import functools
+import random
+import re
+from dataclasses import dataclass
+
+from tests.support.fuzz_verifier import memory, numbers, packets, references
+from tests.support.fuzz_verifier.builder import CHUNKS, SKB_TYPES, Builder, Chunk, Shared, pick, usable
+from tests.support.fuzz_verifier.flow import END_MISTAKES, end
+from tests.support.fuzz_verifier.maps import MAPS
+from tests.support.verifier_cases import make_case
+from tests.support.verifier_sources import Question, of_case
+
+assert memory, "their import is what fills CHUNKS"
+assert numbers and packets and references, "theirs too"
+_TYPES = {"XDP": 0.4, "SCHED_CLS": 0.35, "SOCKET_FILTER": 0.12, "CGROUP_SKB": 0.13}
+_CONTEXTS = {"XDP": "struct xdp_md"} | dict.fromkeys(SKB_TYPES, "struct __sk_buff")
+_SHARE_PLANNED = 0.52
+_MAP_NAME = re.compile(r"map(?:_value)?\[(\w+)\]")
+
+
+@dataclass(frozen=True)
+class Written:
+    """A generated program; `plan` is the mistake that was to be in it, or empty."""
+
+    question: Question
+    entry: dict[str, object]
+    plan: str
+
+
+@functools.cache
+def mistakes(prog_type: str) -> tuple[tuple[str, Chunk | None], ...]:
+    """Every mistake that programs of a type can have, with its piece (None: the end of the program)."""
+    found: list[tuple[str, Chunk | None]] = [(name, chunk) for chunk in usable(prog_type) for name in chunk.mistakes]
+    return (*found, *((name, None) for name in END_MISTAKES))
+
+
+def write(rng: random.Random, name: str) -> Written:
+    """A program of random size. ValueError when the text is no program, which few are."""
+    prog_type = rng.choices(list(_TYPES), list(_TYPES.values()))[0]
+    shared = Shared()
+    needed: Chunk | None = None
+    if rng.random() < _SHARE_PLANNED:
+        shared.plan, needed = rng.choice(mistakes(prog_type))
+    b = Builder(rng, prog_type, shared)
+    b.frame_bytes = rng.choice((64, 64, 128, 256))
+    if rng.random() < 0.1:
+        b.emit("*(u64 *)(r10 -8) = r1")
+    b.emit("r6 = r1")
+    b.set(6, "ctx")
+    count = rng.randrange(3, 14)
+    place = rng.randrange(count)
+    for n in range(count):
+        if n == place and needed:
+            for _ in range(3):
+                needed.write(b)
+                if shared.made:
+                    break
+        else:
+            pick(b).write(b)
+    end(b)
+    text = "\n".join(line for lines in [b.lines, *shared.functions] for line in lines)
+    if shared.wants_btf or rng.random() < 0.3:
+        functions = [f"static int f{n}(u64 a);" for n in range(len(shared.functions))]
+        signatures = " ".join([f"int main({_CONTEXTS[prog_type]} *ctx);", *functions])
+    else:
+        signatures = ""
+    return Written(*_made(rng, name, prog_type, text, signatures), shared.plan)
+
+
+def _made(
+    rng: random.Random, name: str, prog_type: str, text: str, signatures: str
+) -> tuple[Question, dict[str, object]]:
+    used = [n for n in MAPS if n in set(_MAP_NAME.findall(text))]
+    entry: dict[str, object] = {"name": name, "type": prog_type, "asm": text}
+    if signatures:
+        entry["btf"] = signatures
+    if rng.random() < 0.1:
+        entry["flags"] = ["test_state_freq"]
+    elif rng.random() < 0.03:
+        entry["flags"] = ["strict_alignment"]
+    if rng.random() < 0.06:
+        entry["caps"] = ["bpf", "net_admin"]
+    case = make_case({**entry, "maps": [{"name": n, "type": "ARRAY"} for n in used]})
+    question = of_case(case)
+    maps = tuple(MAPS[n] for n in used)
+    return Question(name, question.spec, maps, case.btf, case.caps, case.flags, case.flag_bits, signatures), entry
+
+
+def planned() -> set[str]:
+    """The names of all mistakes."""
+    return {name for chunk in CHUNKS.values() for name in chunk.mistakes} | set(END_MISTAKES)
