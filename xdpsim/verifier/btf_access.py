@@ -10,10 +10,12 @@ from __future__ import annotations
 from errno import EACCES, EINVAL, EPERM
 from typing import TYPE_CHECKING
 
-from xdpsim.btf.types import Btf, Struct, Type
+from xdpsim.btf.types import Btf, Struct
 from xdpsim.errors import Unsupported
 from xdpsim.verifier.btf_record import record_of_type
+from xdpsim.verifier.btf_types import kernel_struct
 from xdpsim.verifier.btf_walk import PTR, PTR_UNTRUSTED_MEM, SCALAR, WalkError, walk_to_member
+from xdpsim.verifier.licences import GPL_COMPATIBLE
 from xdpsim.verifier.nulls import is_alloc_object, is_trusted
 from xdpsim.verifier.regtypes import (
     MEM_ALLOC,
@@ -35,9 +37,6 @@ if TYPE_CHECKING:
     from xdpsim.verifier.env import Env
     from xdpsim.verifier.vmap import VMap
 
-_GPL_LICENCES = frozenset(
-    {"GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"}
-)
 _RCU = {
     ("task_struct", "cpus_ptr"),
     ("task_struct", "cgroups"),
@@ -82,45 +81,10 @@ _MAP_STRUCTS = {
 """The kernel struct behind a map of each type (map_btf_id)."""
 
 
-__all__ = [
-    "check_ptr_to_btf_access",
-    "check_ptr_to_map_access",
-    "in_rcu_cs",
-    "is_gpl",
-    "is_struct",
-    "kernel_struct",
-    "kernel_struct_id",
-    "mark_btf_ld_reg",
-]
-
-
-def is_struct(row: Type) -> bool:
-    """A struct or union whose members are known."""
-    return isinstance(row, Struct)
-
-
-def kernel_struct(env: Env, name: str) -> tuple[Btf, int]:
-    """The kernel's types and the struct of that name in them; Unsupported when they do not hold it."""
-    row = env.kernel_btf.by_name(name) if env.kernel_btf else None
-    if env.kernel_btf is None or not isinstance(row, Struct):
-        raise Unsupported(f"the kernel types at hand do not hold struct {name}")
-    return env.kernel_btf, row.id
-
-
-def kernel_struct_id(env: Env, name: str) -> int:
-    """The id of a struct in the kernel's types."""
-    return kernel_struct(env, name)[1]
-
-
 def in_rcu_cs(env: Env) -> bool:
     """Whether pointers under RCU stay good for now."""
     state = env.cur
     return bool(state.active_rcu_lock or state.active_locks or not (env.spec.sleepable or state.in_sleepable))
-
-
-def is_gpl(env: Env) -> bool:
-    """Whether the licence is one that Linux takes for GPL-compatible."""
-    return env.spec.licence in _GPL_LICENCES
 
 
 def check_ptr_to_btf_access(env: Env, regno: int, off: int, size: int, write: bool, value_regno: int) -> bool:
@@ -131,7 +95,7 @@ def check_ptr_to_btf_access(env: Env, regno: int, off: int, size: int, write: bo
     is_kernel = btf is not env.btf
     if not env.allow_ptr_leaks:
         env.fail(EPERM, f"'struct {name}' access is allowed only to CAP_PERFMON and CAP_SYS_ADMIN")
-    if is_kernel and not is_gpl(env):
+    if is_kernel and env.spec.licence not in GPL_COMPATIBLE:
         env.fail(EINVAL, f"Cannot access kernel 'struct {name}' from non-GPL compatible program")
     _check_offset(env, reg, regno, name, off)
     if write and not reg.type & MEM_ALLOC:
@@ -183,7 +147,8 @@ def _check_kernel_write(env: Env, name: str, off: int, size: int) -> None:
 
 def _conntrack_mark(env: Env) -> tuple[int, int]:
     """Where nf_conn.mark lies: its first byte and the one behind it."""
-    row = env.kernel_btf.by_name("nf_conn") if env.kernel_btf else None
+    btf, type_id = kernel_struct(env, "nf_conn")
+    row = btf.get(type_id)
     member = row.member("mark") if isinstance(row, Struct) else None
     if member is None:
         raise Unsupported("the kernel types at hand do not say where nf_conn.mark lies")

@@ -1,20 +1,16 @@
 """Which member of a struct an access touches, through nested structs, unions and arrays, and whether it is a pointer.
 
-Follows btf_struct_walk() and btf_struct_ids_match() of kernel/bpf/btf.c.
+Follows btf_struct_walk() of kernel/bpf/btf.c.
 """
 
 from __future__ import annotations
 
 from errno import EACCES, EINVAL
-from typing import TYPE_CHECKING
 
 from xdpsim.btf.linux618 import linux618
 from xdpsim.btf.types import POINTER_SIZE, Array, Btf, Int, Kind, Member, Ref, Struct, Type
 from xdpsim.errors import Unsupported
 from xdpsim.verifier.regtypes import MEM_PERCPU, MEM_RCU, MEM_USER, PTR_UNTRUSTED
-
-if TYPE_CHECKING:
-    pass
 
 SCALAR, PTR, PTR_UNTRUSTED_MEM, STRUCT = range(4)
 """What is found: a number, a pointer to a struct, a pointer to something else, a struct that starts there."""
@@ -31,6 +27,11 @@ class WalkError(Exception):
     def __init__(self, errno: int, text: str) -> None:
         super().__init__(text)
         self.errno, self.text = errno, text
+
+
+def c_name(name: str) -> str:
+    """A name as the log spells it."""
+    return name or "(anon)"
 
 
 def skip_modifiers(btf: Btf, type_id: int) -> Type:
@@ -56,7 +57,7 @@ def walk_struct(btf: Btf, type_id: int, off: int, size: int, flags: int) -> Foun
     row = skip_modifiers(btf, type_id)
     while True:
         if not isinstance(row, Struct):
-            raise WalkError(EINVAL, f"Type '{row.name}' is not a struct")
+            raise WalkError(EINVAL, f"Type '{c_name(row.name)}' is not a struct")
         _check_told(btf, row)
         if row.kind is Kind.UNION and len(row.members) != 1:
             flags |= PTR_UNTRUSTED  # any member of a union may have been written
@@ -80,7 +81,7 @@ def _check_told(btf: Btf, row: Struct) -> None:
 
 def _flexible_element(btf: Btf, row: Struct, off: int, size: int) -> tuple[Struct | None, int]:
     """Behind the end of a struct that ends in an array without length: the element there, None for a number."""
-    error = WalkError(EACCES, f"access beyond struct {row.name} at off {off} size {size}")
+    error = WalkError(EACCES, f"access beyond struct {c_name(row.name)} at off {off} size {size}")
     if not row.members:
         raise error
     last = row.members[-1]
@@ -119,10 +120,10 @@ def _at(btf: Btf, row: Struct, off: int, size: int, flags: int) -> Found | tuple
         if inner.kind is Kind.PTR:
             return _pointer(btf, row, member, inner, start, off, size, flags)
         if off + size > end and not flags & PTR_UNTRUSTED:
-            text = f"access beyond the end of member {member.name} (mend:{end}) in struct {row.name}"
+            text = f"access beyond the end of member {c_name(member.name)} (mend:{end}) in struct {c_name(row.name)}"
             raise WalkError(EACCES, f"{text} with off {off} size {size}")
         return SCALAR, flags, 0, ""
-    raise WalkError(EINVAL, f"struct {row.name} doesn't have field at offset {off}")
+    raise WalkError(EINVAL, f"struct {c_name(row.name)} doesn't have field at offset {off}")
 
 
 def _linear(btf: Btf, type_id: int) -> tuple[int, int, int]:
@@ -139,7 +140,7 @@ def _pointer(
     btf: Btf, row: Struct, member: Member, pointer: Type, start: int, off: int, size: int, flags: int
 ) -> Found:
     if size != POINTER_SIZE or off != start:
-        text = f"cannot access ptr member {member.name} with moff {start} in struct {row.name}"
+        text = f"cannot access ptr member {c_name(member.name)} with moff {start} in struct {c_name(row.name)}"
         raise WalkError(EACCES, f"{text} with off {off} size {size}")
     assert isinstance(pointer, Ref)
     tag = btf.get(pointer.type_id)

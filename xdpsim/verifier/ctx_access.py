@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from xdpsim.progtypes.context import Field, Yields
 from xdpsim.progtypes.rows import PROG_TYPES
-from xdpsim.verifier.btf_access import kernel_struct
+from xdpsim.verifier.btf_types import kernel_struct
 from xdpsim.verifier.regtypes import (
     PTR_MAYBE_NULL,
     PTR_TO_BTF_ID,

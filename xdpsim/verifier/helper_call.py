@@ -21,6 +21,7 @@ from xdpsim.verifier.env import Env
 from xdpsim.verifier.helper_args import CallMeta, Plan, check_func_arg
 from xdpsim.verifier.helper_returns import set_return
 from xdpsim.verifier.helper_rules import RULES, check_get_func_ip
+from xdpsim.verifier.licences import GPL_COMPATIBLE
 from xdpsim.verifier.locks import in_rcu_cs, in_sleepable
 from xdpsim.verifier.map_rules import check_map_func_compatibility, func_name, record_func_key, record_func_map
 from xdpsim.verifier.packet import clear_all_pkt_pointers
@@ -31,10 +32,6 @@ from xdpsim.verifier.state import Reg
 if TYPE_CHECKING:
     from xdpsim.isa.insn import Insn
 
-_GPL_COMPATIBLE = frozenset(
-    ("GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL")
-)
-"""Licences that license_is_gpl_compatible() of include/linux/license.h takes."""
 _STORAGE_GET = frozenset(
     {"bpf_sk_storage_get", "bpf_inode_storage_get", "bpf_task_storage_get", "bpf_cgrp_storage_get"}
 )
@@ -87,7 +84,7 @@ def _callable(env: Env, helper_id: int) -> tuple[Proto, Plan]:
     if found is None or (capability and capability not in env.caps):
         env.fail(errno.EINVAL, f"program of this type cannot use helper {func_name(helper_id)}")
     proto = found[0]
-    if proto.gpl_only and env.spec.licence not in _GPL_COMPATIBLE:
+    if proto.gpl_only and env.spec.licence not in GPL_COMPATIBLE:
         env.fail(errno.EINVAL, "cannot call GPL-restricted function from non-GPL compatible program")
     if proto.allowed:
         env.fail(errno.EINVAL, "helper call is not allowed in probe")
