@@ -39,6 +39,8 @@ _BEFORE_MESSAGE = re.compile(
     r"(from )?\d+(: \([0-9a-f]{2}\)|: (frame\d+: )?(R\d+|fp-\d+|refs=|cb|async_cb)| to \d+( |:))"
 )
 """How a line begins that tells an instruction or a state."""
+_GLUED = re.compile(r"(?<=[^\n])processed \d+ insns \(limit.*")
+"""Statistics behind a message that Linux prints without a newline."""
 _TRAILER = re.compile(
     r"processed \d+ insns|verification time|stack depth|mark_precise|last_idx|parent|regs=|insns processed"
 )
@@ -76,6 +78,7 @@ def answer_of(errno: int, log: str) -> Answer:
 
 def message_of(log: str) -> str:
     """What a log tells behind its last instruction or state, without statistics."""
+    log = _GLUED.sub("", log)
     lines = log.rstrip("\n").split("\n")
     while lines and (not lines[-1] or _TRAILER.match(lines[-1])):
         lines.pop()

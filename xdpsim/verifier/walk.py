@@ -195,9 +195,9 @@ def _need_no_lock(env: Env, allowed: bool) -> None:
 
 def _call_helper(env: Env, insn: Insn, idx: int) -> int:
     _need_no_lock(env, insn.imm == _SPIN_UNLOCK)
-    check_helper_call(env, insn, idx)
+    following = check_helper_call(env, insn, idx)
     env.scratched_regs |= 1
-    return idx + 1
+    return following
 
 
 def _call_kfunc(env: Env, insn: Insn, idx: int) -> int | None:
