@@ -95,3 +95,5 @@ SLEEPABLE_MAPS = frozenset(
     }
 )
 """Types of map that a sleepable program may use."""
+READ_ONLY_MAPS = frozenset({"DEVMAP", "DEVMAP_HASH"})
+"""Types of map that Linux makes with BPF_F_RDONLY_PROG, asked for or not (kernel/bpf/devmap.c)."""

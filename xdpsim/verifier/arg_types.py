@@ -80,6 +80,10 @@ COMPATIBLE: dict[str, tuple[int, ...]] = {
 """By kind of argument the types that fit, in the order in which the refusal names them."""
 
 
+_OWN_OBJECTS = (PTR_TO_BTF_ID | MEM_ALLOC, PTR_TO_BTF_ID | MEM_ALLOC | MEM_PERCPU)
+"""Pointers to objects of the program's own; Linux takes others, such as one that may be NULL, for a bug of its own."""
+
+
 class Kind:
     """A kind of argument, made for the walk: its flags as bits, what fits, the kernel type of a BTF pointer."""
 
@@ -122,6 +126,8 @@ def check_reg_type(env: Env, regno: int, kind: Kind, func_id: int, kptr_field: A
             env.fail(errno.EACCES, f"{name}() may write into {what}")
         return
     if given & MEM_ALLOC:
+        if given not in _OWN_OBJECTS:
+            env.fail(errno.EFAULT, "verifier bug: invalid PTR_TO_BTF_ID register for type match")
         if kptr_field is not None:
             kptr.map_kptr_match_type(env, kptr_field, reg, regno)
     elif not given & MEM_PERCPU:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from xdpsim.errors import XdpsimBug
 from xdpsim.isa.rows import Family
-from xdpsim.verifier.callinfo import calls_back_now
+from xdpsim.verifier.callinfo import TAIL_CALL, calls_back_now
 from xdpsim.verifier.history import (
     DST_REG_STACK,
     FRAMENO_MASK,
@@ -193,6 +193,9 @@ def _call(env: Env, insn: Insn, idx: int, after: int, entry: Entry | None, wante
         return True
     regs[frame] &= ~1
     _need(not regs[frame] & ARGS, "backtracking call unexpected regs")
+    if idx != after - 1 and insn.family is Family.CALL_HELPER and insn.imm == TAIL_CALL:
+        _need(frame < MAX_FRAMES - 1, "subprog enter from the deepest frame")
+        wanted.frame = frame + 1
     return False
 
 

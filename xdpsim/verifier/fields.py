@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from xdpsim.helpers.map_pairs import READ_ONLY_MAPS
+from xdpsim.maps.types import BPF_F_RDONLY_PROG
 from xdpsim.verifier import btf_record
 from xdpsim.verifier.regtypes import BASE_MASK, MEM_ALLOC, PTR_TO_BTF_ID, PTR_TO_MAP_VALUE
 from xdpsim.verifier.state import Reg
@@ -59,3 +61,9 @@ def has_btf(vmap: VMap) -> bool:
 def map_name(vmap: VMap) -> str:
     """The map's name as Linux keeps it."""
     return vmap.spec.name[:15]
+
+
+def is_read_only(vmap: VMap) -> bool:
+    """Whether programs may not write values of the map."""
+    spec = vmap.spec
+    return spec.read_only or bool(spec.flags & BPF_F_RDONLY_PROG) or spec.type in READ_ONLY_MAPS

@@ -134,6 +134,7 @@ def _push_async(env: Env, start: int, prev_insn_idx: int, subprog: int, sleepabl
 def prepare_func_exit(env: Env, idx: int) -> int:
     """Back to the caller, or to the insn that called back; the next insn."""
     state = env.cur
+    env.stack_live.update(state)
     callee = state.frames[state.curframe]
     r0 = callee.regs[0]
     if r0.type == PTR_TO_STACK:
@@ -187,7 +188,6 @@ def check_exit(env: Env, idx: int, exception_exit: bool) -> int | None:
     if exception_exit:
         return None
     if env.cur.curframe:
-        env.stack_live.update(env.cur)
         return prepare_func_exit(env, idx)
     check_return_code(env, 0, "R0")
     return None

@@ -17,7 +17,10 @@ from xdpsim.helpers.protos import proto_for
 from xdpsim.progtypes.rows import PROG_TYPES
 from xdpsim.verifier import dynptr, mem_access, refs
 from xdpsim.verifier.arg_types import kind_of
+from xdpsim.verifier.branch import push_stack
+from xdpsim.verifier.callinfo import TAIL_CALL
 from xdpsim.verifier.env import Env
+from xdpsim.verifier.functions import prepare_func_exit
 from xdpsim.verifier.helper_args import CallMeta, Plan, check_func_arg
 from xdpsim.verifier.helper_returns import set_return
 from xdpsim.verifier.helper_rules import RULES, check_get_func_ip
@@ -37,8 +40,8 @@ _STORAGE_GET = frozenset(
 )
 
 
-def check_helper_call(env: Env, insn: Insn, insn_idx: int) -> None:
-    """Refuse the call, or leave the state as it is behind it."""
+def check_helper_call(env: Env, insn: Insn, insn_idx: int) -> int:
+    """Refuse the call, or leave the state as it is behind it; the next insn."""
     proto, plan = _callable(env, insn.imm)
     _check_context(env, proto, insn_idx)
     meta = CallMeta(proto)
@@ -60,8 +63,23 @@ def check_helper_call(env: Env, insn: Insn, insn_idx: int) -> None:
         check_map_func_compatibility(env, meta.map, meta.func_id)
     if proto.name == "bpf_get_func_ip":
         check_get_func_ip(env, meta, PROG_TYPES[env.prog_type].id)
+    if meta.func_id == TAIL_CALL:
+        return _leave_by_tail_call(env, insn_idx) if env.cur.curframe else insn_idx + 1
     if meta.changes_packet:
         clear_all_pkt_pointers(env)
+    return insn_idx + 1
+
+
+def _leave_by_tail_call(env: Env, insn_idx: int) -> int:
+    """A tail call out of a function: the program called may do anything to the packet, and returns to the caller.
+
+    Where the call fails the function goes on, which is walked later.
+    """
+    env.scratched_regs |= 1
+    push_stack(env, insn_idx + 1, insn_idx)
+    clear_all_pkt_pointers(env)
+    env.regs[0] = env.unknown
+    return prepare_func_exit(env, insn_idx)
 
 
 @cache

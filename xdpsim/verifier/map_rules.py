@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 
-from xdpsim.helpers.ids import HELPERS_BY_ID, HELPERS_BY_NAME
+from xdpsim.helpers.ids import HELPERS_BY_ID
 from xdpsim.helpers.map_pairs import (
     CHANGERS,
     HELPERS_OF_MAP,
@@ -19,10 +19,11 @@ from xdpsim.helpers.map_pairs import (
     SOCKET_MAPS,
     SOCKET_UPDATERS,
 )
-from xdpsim.maps.types import BPF_F_RDONLY_PROG, MAP_TYPES
+from xdpsim.maps.types import MAP_TYPES
 from xdpsim.verifier import precision
+from xdpsim.verifier.callinfo import TAIL_CALL
 from xdpsim.verifier.env import Env
-from xdpsim.verifier.fields import LOCK_FIELDS, has_field
+from xdpsim.verifier.fields import LOCK_FIELDS, has_field, is_read_only
 from xdpsim.verifier.regtypes import SCALAR_VALUE
 from xdpsim.verifier.state import Reg
 from xdpsim.verifier.vmap import VMap
@@ -30,7 +31,6 @@ from xdpsim.verifier.vmap import VMap
 MAX_USED_MAPS = 64
 TRACING_TYPES = frozenset({"KPROBE", "TRACEPOINT", "PERF_EVENT", "RAW_TRACEPOINT", "RAW_TRACEPOINT_WRITABLE"})
 _CGROUP_STORAGES = frozenset({"CGROUP_STORAGE", "PERCPU_CGROUP_STORAGE"})
-_TAIL_CALL = HELPERS_BY_NAME["bpf_tail_call"].id
 _GRAPH_ROOTS = frozenset({"bpf_list_head", "bpf_rb_root"})
 
 
@@ -108,7 +108,7 @@ def record_func_map(env: Env, vmap: VMap | None, func_id: int, insn_idx: int) ->
     if func_id not in RECORDED or vmap is None:
         return
     if func_id in CHANGERS:
-        if vmap.spec.flags & BPF_F_RDONLY_PROG:
+        if is_read_only(vmap):
             env.fail(errno.EACCES, "write into map forbidden")
         vmap.uses.add("write")
     aux = env.aux[insn_idx]
@@ -120,7 +120,7 @@ def record_func_map(env: Env, vmap: VMap | None, func_id: int, insn_idx: int) ->
 
 def record_func_key(env: Env, vmap: VMap | None, func_id: int, insn_idx: int) -> None:
     """Keep the constant index of a tail call; False in its place when it is not known or differs between paths."""
-    if func_id != _TAIL_CALL:
+    if func_id != TAIL_CALL:
         return
     if vmap is None or vmap.spec.type != "PROG_ARRAY":
         env.fail(errno.EINVAL, "expected prog array map for tail call")

@@ -11,8 +11,9 @@ from errno import EACCES, EINVAL
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from xdpsim.bits import M32, signed
-from xdpsim.maps.types import BPF_F_RDONLY_PROG, BPF_F_WRONLY_PROG
+from xdpsim.maps.types import BPF_F_WRONLY_PROG
 from xdpsim.verifier.env import Refusal
+from xdpsim.verifier.fields import is_read_only
 from xdpsim.verifier.log import type_str
 from xdpsim.verifier.regtypes import (
     PTR_TO_MAP_KEY,
@@ -82,7 +83,7 @@ def check_map_access_type(env: Env, reg: Reg, off: int, size: int, write: bool) 
     vmap: VMap = reg.extra[0]
     spec = vmap.spec
     if write:
-        if spec.flags & BPF_F_RDONLY_PROG or spec.read_only:
+        if is_read_only(vmap):
             env.fail(EACCES, f"write into map forbidden, value_size={spec.value_size} off={off} size={size}")
         vmap.uses.add("write")
     elif spec.flags & BPF_F_WRONLY_PROG:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from xdpsim.isa.rows import Family, Imm64
 from xdpsim.verifier import history
 from xdpsim.verifier.alu import check_alu_op
-from xdpsim.verifier.branch import check_cond_jmp_op, check_may_goto
+from xdpsim.verifier.branch import check_cond_jmp_op, check_may_goto, push_stack
 from xdpsim.verifier.env import Refusal
-from xdpsim.verifier.functions import check_exit, check_func_call
+from xdpsim.verifier.functions import check_exit, check_func_call, prepare_func_exit
 from xdpsim.verifier.helper_call import check_helper_call
 from xdpsim.verifier.kfunc_call import SPIN_ALLOWED, THROW, check_kfunc_call
 from xdpsim.verifier.log import print_insn, print_insn_state, print_linfo, state_text
@@ -195,9 +195,9 @@ def _need_no_lock(env: Env, allowed: bool) -> None:
 
 def _call_helper(env: Env, insn: Insn, idx: int) -> int:
     _need_no_lock(env, insn.imm == _SPIN_UNLOCK)
-    check_helper_call(env, insn, idx)
+    following = check_helper_call(env, insn, idx)
     env.scratched_regs |= 1
-    return idx + 1
+    return following
 
 
 def _call_kfunc(env: Env, insn: Insn, idx: int) -> int | None:
@@ -225,7 +225,10 @@ def _exit(env: Env, insn: Insn, idx: int) -> int | None:
 
 
 def _ld_packet(env: Env, insn: Insn, idx: int) -> int:
-    """Legacy loads from the packet: R6 is the context, R0 the result; the program ends where the packet does."""
+    """Legacy loads from the packet: R6 is the context, R0 the result.
+
+    Where the packet ends the program does too, a function returns 0.
+    """
     if env.prog_type not in _PACKET_LOADERS:
         env.fail(EINVAL, "BPF_LD_[ABS|IND] instructions not allowed for this program type")
     context = check_src(env, 6)
@@ -237,7 +240,12 @@ def _ld_packet(env: Env, insn: Insn, idx: int) -> int:
     check_ptr_off_reg(env, context, 6)
     clear_caller_saved(env, env.regs)
     env.regs[0] = env.unknown
-    return idx + 1
+    if not env.cur.curframe:
+        return idx + 1
+    env.scratched_regs |= 1
+    push_stack(env, idx + 1, idx)
+    env.regs[0] = env.zero
+    return prepare_func_exit(env, idx)
 
 
 def _ld_imm64(env: Env, insn: Insn, idx: int) -> int:
