@@ -7,7 +7,7 @@ kernel/bpf/btf.c and nf_conntrack_btf_struct_access() of net/netfilter/nf_conntr
 
 from __future__ import annotations
 
-from errno import EACCES, EINVAL, EPERM
+from errno import EACCES, EFAULT, EINVAL, EPERM
 from typing import TYPE_CHECKING
 
 from xdpsim.btf.types import Btf, Struct
@@ -23,6 +23,7 @@ from xdpsim.verifier.regtypes import (
     MEM_RCU,
     MEM_RDONLY,
     MEM_USER,
+    NON_OWN_REF,
     PTR_MAYBE_NULL,
     PTR_TO_BTF_ID,
     PTR_TO_MEM,
@@ -103,6 +104,8 @@ def check_ptr_to_btf_access(env: Env, regno: int, off: int, size: int, write: bo
         return False
     if write and not is_alloc_object(reg.type):
         env.fail(EACCES, "only read is supported")
+    if reg.type & MEM_ALLOC and not reg.type & (NON_OWN_REF | MEM_RCU) and not reg.ref:
+        env.fail(EFAULT, "verifier bug: ref_obj_id for allocated object must be non-zero")
     if reg.type & MEM_ALLOC:
         _check_special_fields(env, btf, type_id, off, size)
     kind, flags, next_id, member = _member(env, btf, type_id, off, size)

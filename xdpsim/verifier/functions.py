@@ -184,9 +184,10 @@ def scalar_problem(reg: Reg, wanted: tuple[int, int], where: str, name: str) -> 
 
 def check_exit(env: Env, idx: int, exception_exit: bool) -> int | None:
     """EXIT, or a throw; the next insn, None when the path ends here."""
-    check_resource_leak(env, exception_exit, not env.cur.curframe, "BPF_EXIT instruction in main prog")
     if exception_exit:
+        check_resource_leak(env, True, True, "bpf_throw")
         return None
+    check_resource_leak(env, False, not env.cur.curframe, "BPF_EXIT instruction in main prog")
     if env.cur.curframe:
         return prepare_func_exit(env, idx)
     check_return_code(env, 0, "R0")

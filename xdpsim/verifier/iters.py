@@ -131,7 +131,7 @@ def process_iter_next_call(env: Env, insn_idx: int, meta: Meta) -> None:
     if phase == ACTIVE:
         parent = state.parent
         if parent is None or parent.insn_idx != insn_idx or not regs.same_callsites(parent, state):
-            env.fail(errno.EFAULT, "verifier bug: bad parent state for iter next call(1)")
+            env.fail(errno.EFAULT, "verifier bug: bad parent state for iter next call")
         before = prune.find_prev_entry(env, parent, insn_idx)
         queued = branch.push_stack(env, insn_idx + 1, insn_idx, False)
         again = slot.reg.but(extra=(btf, type_id, ACTIVE, depth + 1))

@@ -424,7 +424,7 @@ def _refcounted(env: Env, meta: Meta, param: Param, number: int, insn_idx: int) 
         meta.arg_owning_ref = True
     record = record_of(reg)
     if record is None:
-        env.fail(errno.EFAULT, "verifier bug: Couldn't find btf_record(1)")
+        env.fail(errno.EFAULT, "verifier bug: Couldn't find btf_record")
     if not has_field(record, frozenset({"bpf_refcount"})):
         env.fail(errno.EINVAL, f"arg#{number} doesn't point to a type with bpf_refcount field")
     meta.arg_btf, meta.arg_btf_id = reg.extra

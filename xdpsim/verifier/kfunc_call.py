@@ -67,8 +67,6 @@ def check_kfunc_call(env: Env, insn: Insn, insn_idx: int) -> None:
     kfunc = find_kfunc(env, name)
     if kfunc is None:
         env.fail(errno.EACCES, f"calling kernel function {name} is not allowed")
-    if kfunc.row.needs_device:
-        env.fail(errno.EINVAL, "metadata kfuncs require device-bound program")
     meta = Meta(kfunc)
     env.aux[insn_idx].is_iter_next = kfunc.is_iter_next
     if name in RES_LOCKS:

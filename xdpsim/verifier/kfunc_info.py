@@ -6,10 +6,12 @@ not ("__sz", "__k", "__ign" ...). Follows fetch_kfunc_meta() and the is_kfunc_ar
 
 from __future__ import annotations
 
+import errno
 from functools import lru_cache
 
 from xdpsim.btf.types import Btf, Enum, Func, FuncProto, Int, Kind, Ref, Struct, Type
 from xdpsim.helpers.kfunc_rows import ITER_DESTROY, ITER_NEW, ITER_NEXT, KFUNC_ROWS, KfuncRow
+from xdpsim.verifier.btf_access import is_gpl
 from xdpsim.verifier.btf_types import kernel_btf
 from xdpsim.verifier.env import Env
 
@@ -103,6 +105,15 @@ def find_kfunc(env: Env, name: str) -> Kfunc | None:
     """The function of that name when programs of this type may call it, else None."""
     found = _known(kernel_btf(env), name)
     return found if found is not None and env.prog_type in found.row.programs else None
+
+
+def check_may_be_used(env: Env, name: str) -> None:
+    """Refuse a program that names the function at all, wherever the call stands (add_kfunc_call)."""
+    if not is_gpl(env):
+        env.fail(errno.EINVAL, "cannot call kernel function from non-GPL compatible program")
+    row = KFUNC_ROWS.get(name)
+    if row is not None and row.needs_device:
+        env.fail(errno.EINVAL, "metadata kfuncs require device-bound program")
 
 
 def kind_text(row: Type) -> str:

@@ -13,6 +13,7 @@ from xdpsim.isa.rows import Family, Imm64
 from xdpsim.verifier.callinfo import TAIL_CALL
 from xdpsim.verifier.env import LOG_LEVEL2, Env, Subprog
 from xdpsim.verifier.func_info import exception_callback_slot
+from xdpsim.verifier.kfunc_info import check_may_be_used
 
 MAX_SUBPROGS = 256
 _JUMPS = (Family.JUMP, Family.BRANCH, Family.MAY_GOTO)
@@ -49,6 +50,8 @@ def _starts(env: Env) -> list[int]:
             env.fail(errno.EPERM, _NEEDS_BPF)
         if target is not None:
             _add(env, starts, target)
+        else:
+            check_may_be_used(env, env.spec.kfuncs[insn.imm])
     return starts
 
 
