@@ -23,7 +23,7 @@ def check_early(env: Env) -> None:
     if not env.spec.func_info and not env.spec.line_info:
         return
     if env.btf is None:
-        raise Refusal(errno.EBADF, "")
+        raise Refusal(errno.EINVAL, "")
     before = 0
     for number, (slot, type_id) in enumerate(env.spec.func_info):
         if number == 0 and slot:
@@ -103,7 +103,7 @@ def check_abnormal_return(env: Env) -> None:
 def _check_functions(env: Env) -> None:
     rows, btf = env.spec.func_info, env.btf
     if btf is None:
-        raise Refusal(errno.EBADF, "")
+        raise Refusal(errno.EINVAL, "")
     if len(rows) != len(env.subprogs) - 1:
         env.fail(errno.EINVAL, "number of funcs in func_info doesn't match number of subprogs")
     for number, (subprog, (slot, type_id)) in enumerate(zip(env.subprogs, rows, strict=False)):
