@@ -11,9 +11,9 @@ from functools import lru_cache
 
 from xdpsim.btf.types import Btf, Enum, Func, FuncProto, Int, Kind, Ref, Struct, Type
 from xdpsim.helpers.kfunc_rows import ITER_DESTROY, ITER_NEW, ITER_NEXT, KFUNC_ROWS, KfuncRow
-from xdpsim.verifier.btf_access import is_gpl
 from xdpsim.verifier.btf_types import kernel_btf
 from xdpsim.verifier.env import Env
+from xdpsim.verifier.licences import GPL_COMPATIBLE
 
 MAX_ARGS = 5
 _SUFFIXES = (
@@ -109,7 +109,7 @@ def find_kfunc(env: Env, name: str) -> Kfunc | None:
 
 def check_may_be_used(env: Env, name: str) -> None:
     """Refuse a program that names the function at all, wherever the call stands (add_kfunc_call)."""
-    if not is_gpl(env):
+    if env.spec.licence not in GPL_COMPATIBLE:
         env.fail(errno.EINVAL, "cannot call kernel function from non-GPL compatible program")
     row = KFUNC_ROWS.get(name)
     if row is not None and row.needs_device:
