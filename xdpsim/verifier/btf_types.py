@@ -25,7 +25,7 @@ def is_scalar_struct(env: Env, btf: Btf, row: Type, depth: int = 0) -> bool:
         inner = btf.resolve(member.type_id)
         if isinstance(inner, Struct):
             if depth >= _MAX_NESTING:
-                env.verbose("max struct nesting depth exceeded\n")
+                env.note("max struct nesting depth exceeded")
                 return False
             if not is_scalar_struct(env, btf, inner, depth + 1):
                 return False
@@ -80,7 +80,7 @@ def struct_ids_match(
         try:
             kind, flags, type_id, _ = walk_struct(btf, type_id, off, 1, flags)
         except WalkError as error:
-            env.verbose(error.text + "\n")
+            env.note(error.text)
             return False
         if kind != STRUCT:
             return False

@@ -32,12 +32,12 @@ _DYNPTR_BYTES = bytes([DYNPTR]) * 8
 def object_spi(env: Env, reg: Reg, kind: str, slots: int) -> int:
     """The stack slot of an object of `slots` slots that the stack pointer names, the one at the lowest address."""
     if reg.num.mask:
-        env.verbose(f"{kind} has to be at a constant offset\n")
+        env.note(f"{kind} has to be at a constant offset")
         return BAD_OFFSET
     off = signed(reg.off + reg.num.value, 32)
     spi = (-off - 1) // 8
     if off % 8 or spi + 1 < slots:
-        env.verbose(f"cannot pass in {kind} at an offset={off}\n")
+        env.note(f"cannot pass in {kind} at an offset={off}")
         return BAD_OFFSET
     return spi if spi < len(env.cur.frames[reg.frameno].stack) else NOT_ALLOCATED
 

@@ -151,6 +151,8 @@ class Env:
         self.longest_mark_read_walk = 0
         self.log_level = log_level
         self.log: list[str] = []
+        self.notes: list[str] = []
+        """Lines told of the insn being looked at, which a refusal repeats."""
         self.seen_exception = False
         self.seen_direct_write = False
         self.exception_callback_subprog = 0
@@ -189,12 +191,18 @@ class Env:
         if self.log_level:
             self.log.append(text)
 
+    def note(self, text: str) -> None:
+        """A line of the log that belongs to the message of a refusal, should one follow at the same insn."""
+        if self.log_level:
+            self.log.append(text + "\n")
+        self.notes.append(text)
+
     def fail(self, errno: int, text: str) -> NoReturn:
         """Refuse the program: `text` in Linux's words, without the newline at its end, is the last of the log."""
         if self.log_level:
             self.log.append(text + "\n")
-        raise Refusal(errno, text)
+        self.refuse(errno, text)
 
     def refuse(self, errno: int, text: str) -> NoReturn:
         """Refuse the program where the log has the message already."""
-        raise Refusal(errno, text)
+        raise Refusal(errno, "\n".join([*self.notes, text]) if self.notes else text)

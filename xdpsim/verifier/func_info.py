@@ -75,7 +75,7 @@ def _slot_of_type(env: Env, type_id: int) -> int:
             continue
         start = slot
         if not start:
-            env.verbose("invalid exception callback insn_off in func_info: 0\n")
+            env.note("invalid exception callback insn_off in func_info: 0")
     if not start:
         env.fail(errno.EINVAL, "exception callback type id not found in func_info")
     return start

@@ -85,9 +85,8 @@ def _call_global(env: Env, subprog: int, caller: Frame, problem: int, why: str) 
             "a non-sleepable BPF program context",
         )
     if problem:
-        text = f"Caller passes invalid args into func#{subprog} ('{sub.name}')"
-        env.verbose(text + "\n")
-        env.refuse(problem, f"{why}\n{text}" if why else text)
+        env.notes.extend([why] if why else [])
+        env.fail(problem, f"Caller passes invalid args into func#{subprog} ('{sub.name}')")
     env.verbose(f"Func#{subprog} ('{sub.name}') is global and assumed valid.\n")
     if sub.changes_pkt_data:
         clear_all_pkt_pointers(env)

@@ -57,7 +57,7 @@ def _may_update_sockmap(env: Env, func_id: int) -> bool:
         return False
     if env.prog_type in types:
         return True
-    env.verbose("cannot update sockmap in this context\n")
+    env.note("cannot update sockmap in this context")
     return False
 
 

@@ -211,13 +211,10 @@ def _iter_depths_differ(old: State, cur: State) -> bool:
 
 
 def _refuse_loop(env: Env, state: State, cur: State, insn_idx: int) -> None:
-    text = f"infinite loop detected at insn {insn_idx}"
-    if env.log_level:
-        print_linfo(env, insn_idx, "; ")
-        env.verbose(text + "\n")
-        env.verbose("cur state:" + state_text(env, cur, cur.curframe, True))
-        env.verbose("old state:" + state_text(env, state, cur.curframe, True))
-    env.refuse(EINVAL, text)
+    print_linfo(env, insn_idx, "; ")
+    env.note(f"infinite loop detected at insn {insn_idx}")
+    env.note("cur state:" + state_text(env, cur, cur.curframe, True).rstrip("\n"))
+    env.fail(EINVAL, "old state:" + state_text(env, state, cur.curframe, True).rstrip("\n"))
 
 
 def _take_hit(env: Env, state: State, cur: State, insn_idx: int, loop: bool) -> None:

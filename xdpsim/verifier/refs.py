@@ -134,7 +134,7 @@ def _lingering(env: Env, exception_exit: bool) -> list[Ref]:
     returned = env.regs[0].ref if env.prog_type == "STRUCT_OPS" and not exception_exit else 0
     found = [ref for ref in env.cur.refs if ref.kind == REF_PTR and not (returned and ref.id == returned)]
     for ref in found:
-        env.verbose(f"Unreleased reference id={ref.id} alloc_insn={ref.insn}\n")
+        env.note(f"Unreleased reference id={ref.id} alloc_insn={ref.insn}")
     return found
 
 
@@ -149,11 +149,8 @@ def check_resource_leak(env: Env, exception_exit: bool, check_lock: bool, prefix
     state = env.cur
     if check_lock and state.active_locks:
         env.fail(errno.EINVAL, f"{prefix} cannot be used inside bpf_spin_lock-ed region")
-    if state.refs and (found := _lingering(env, exception_exit)):
-        lines = [f"Unreleased reference id={ref.id} alloc_insn={ref.insn}" for ref in found]
-        text = f"{prefix} would lead to reference leak"
-        env.verbose(text + "\n")
-        env.refuse(errno.EINVAL, "\n".join([*lines, text]))
+    if state.refs and _lingering(env, exception_exit):
+        env.fail(errno.EINVAL, f"{prefix} would lead to reference leak")
     if not check_lock:
         return
     for is_held, region in (

@@ -54,6 +54,8 @@ def do_check(env: Env) -> None:
     count, previous, print_next = len(code), -1, False
     while True:
         env.has_hist_entry = False
+        if env.notes:
+            env.notes.clear()
         env.prev_insn_idx = previous
         idx = env.insn_idx
         if not 0 <= idx < count:
