@@ -7,6 +7,8 @@ or `Outcome.fault`.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class XdpsimError(Exception):
     """Base of the four families; never raised itself."""
@@ -35,14 +37,21 @@ class Unsupported(XdpsimError):
 
 
 class Rejected(XdpsimError):
-    """The verifier (ours, or with the kernel engine Linux's) refuses the program; `log` is its full text."""
+    """The verifier (ours, or with the kernel engine Linux's) refuses the program, with a positive `errno`.
+
+    `log` is the full text of Linux's verifier. `details` are what ours found: `message` in Linux's words, `slot` and
+    `insn`, `place` (source line), `path` (branches taken), `registers`, `remedy`.
+    """
 
     exit_code = 4
 
-    def __init__(self, message: str, *, hint: str = "", errno: int = 0, log: str = "") -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", errno: int = 0, log: str = "", details: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(message, hint=hint)
         self.errno = errno
         self.log = log
+        self.details = details or {}
 
 
 class XdpsimBug(XdpsimError):

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from xdpsim.loader.model import ProgramSpec
 from xdpsim.memory.batch import Batch, Stop
+from xdpsim.verifier.facts import Facts
 
 if TYPE_CHECKING:
     from xdpsim.btf.types import Btf
     from xdpsim.maps.map import Map
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class LoadedProgram:
     """A program with its maps made: `maps[i]` is what an LD_IMM64 of map index i refers to.
 
-    `number` is its place among all programs of the machine, which prog arrays hold.
+    `number` is its place among all programs of the machine, which prog arrays hold. `facts` are those of the verifier
+    once it has accepted the program.
     """
 
     spec: ProgramSpec
     maps: tuple[Map, ...]
     btf: Btf | None
     number: int
+    facts: Facts = field(default_factory=Facts)
 
 
 class Runner(Protocol):

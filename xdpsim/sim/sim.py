@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import BinaryIO
@@ -14,7 +14,7 @@ from xdpsim.engines.interpreter.engine import InterpreterEngine
 from xdpsim.engines.jit.engine import JitEngine
 from xdpsim.engines.kernel.engine import KernelEngine
 from xdpsim.engines.protocol import Engine, LoadedProgram, Runner
-from xdpsim.errors import InputError, Unsupported
+from xdpsim.errors import InputError
 from xdpsim.helpers import all as all_helpers
 from xdpsim.helpers.user_ring import UserRings
 from xdpsim.isa.asm import assemble
@@ -33,7 +33,9 @@ from xdpsim.net.machine import EmulatedMachine, Event
 from xdpsim.net.timers import advance
 from xdpsim.progtypes.rows import PROG_TYPES
 from xdpsim.sim.program import LoadedObject, Program
+from xdpsim.sim.verifying import verified_facts
 from xdpsim.sim.world import WorldMixin
+from xdpsim.verifier.env import ALL_CAPS
 from xdpsim.versions import DEFAULT, Linux, require
 
 ENGINES = {engine.name: engine for engine in (InterpreterEngine, JitEngine, KernelEngine)}
@@ -47,21 +49,32 @@ class Sim(WorldMixin):
 
     `seed` starts the random generator, `cpus` is the number of possible CPUs (1 to 256; packets run on CPU 0), `engine`
     is "interpreter", "jit" or "kernel" (BPF_PROG_TEST_RUN of the running kernel), `linux` the version to behave as.
+
+    Programs are verified when they are first taken, with the capabilities `caps` of their loader ("bpf", "perfmon",
+    "net_admin"; none is an unprivileged loader): Rejected where Linux 6.18 would refuse them. With `verify` False they
+    run as they are, and what they do wrong ends in a fault.
     """
 
     def __init__(
-        self, *, seed: int = 0, engine: str = "interpreter", verify: bool = False, cpus: int = 2, linux: str = DEFAULT
+        self,
+        *,
+        seed: int = 0,
+        engine: str = "interpreter",
+        verify: bool = True,
+        caps: Iterable[str] = ALL_CAPS,
+        cpus: int = 2,
+        linux: str = DEFAULT,
     ) -> None:
-        if verify:
-            raise Unsupported(
-                "verify=True: the verifier does not stand yet", hint="use engine='kernel' for Linux's own"
-            )
+        self.caps = frozenset(caps)
+        if not self.caps <= ALL_CAPS:
+            raise InputError(f"caps {sorted(self.caps - ALL_CAPS)}: expected some of {', '.join(sorted(ALL_CAPS))}")
         if engine not in ENGINES:
             raise InputError(f"engine {engine!r}: expected {', '.join(ENGINES)}")
         if not 0 <= seed < M64:
             raise InputError(f"seed={seed}: expected 0 to {M64 - 1}")
         if not 1 <= cpus <= MAX_CPUS:
             raise InputError(f"cpus={cpus}: expected 1 to {MAX_CPUS}")
+        self.verify = verify
         self.linux = Linux(linux)
         self.machine = EmulatedMachine(cpus=cpus, seed=seed)
         self.machine.set_runner_source(self._runner_of)
@@ -156,6 +169,8 @@ class Sim(WorldMixin):
         if runner is None:
             loaded = self.machine.programs[number - 1]
             self._check_version(loaded)
+            if self.verify and self.engine.name != KernelEngine.name and not loaded.spec.unsupported:
+                loaded.facts = verified_facts(loaded, self.caps)
             runner = self._runners[number] = self.engine.load(loaded)
         return runner
 
