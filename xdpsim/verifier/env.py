@@ -197,6 +197,11 @@ class Env:
             self.log.append(text + "\n")
         self.notes.append(text)
 
+    def fail_unended(self, errno: int, text: str) -> NoReturn:
+        """Refuse the program with one of the messages that Linux ends without a newline."""
+        self.verbose(text)
+        self.refuse(errno, text)
+
     def fail(self, errno: int, text: str) -> NoReturn:
         """Refuse the program: `text` in Linux's words, without the newline at its end, is the last of the log."""
         if self.log_level:
