@@ -95,7 +95,6 @@ class Subprog:
     args_cached: bool = False
     changes_pkt_data: bool = False
     might_sleep: bool = False
-    might_throw: bool = False
     called: bool = False
     args: list[Any] = field(default_factory=list)
     fastcall_stack_off: int = 0
