@@ -9,10 +9,13 @@ from xdpsim.isa.insn import Code
 
 
 def stack_program(rng: random.Random) -> Code:
-    """Main and up to two functions; main's r10 is r6 in all of them. Every branch goes both ways."""
+    """Main and up to two functions; main's r10 is r6 in all of them. All branches but a loop's go both ways."""
     count = rng.choice((0, 1, 1, 2))
     calls = [f"r1 = r6; call f{number}" for number in range(count)]
-    pieces = ["r6 = r10", *_body(rng, "m", count), *calls, *_body(rng, "n", count), "r0 = 0; exit"]
+    looped = _body(rng, "n", count)
+    if rng.random() < 0.4:
+        looped = ["r8 = 0; again: r8 += 1", *looped, "if r8 < 3 goto again"]
+    pieces = ["r6 = r10", *_body(rng, "m", count), *calls, *looped, "r0 = 0; exit"]
     for number in range(count):
         pieces += [f"f{number}: r6 = r1", *_body(rng, f"g{number}_", number), "r0 = 0; exit"]
     return assemble("; ".join(pieces))

@@ -129,7 +129,6 @@ class _Search:
         caller, called = containing(self.env, slot), containing(self.env, callee)
         caller.changes_pkt_data |= called.changes_pkt_data
         caller.might_sleep |= called.might_sleep
-        caller.might_throw |= called.might_throw
         return self.push(slot, callee, _BRANCH)
 
     def mark_call(self, slot: int, insn: Insn) -> None:
@@ -147,8 +146,6 @@ class _Search:
             containing(env, slot).might_sleep = True
         if callinfo.moves_packet(env, insn):
             containing(env, slot).changes_pkt_data = True
-        if callinfo.throws(env, insn):
-            containing(env, slot).might_throw = True
 
 
 def _successors(slot: int, insn: Insn | None) -> tuple[int, ...]:

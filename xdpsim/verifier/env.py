@@ -95,7 +95,6 @@ class Subprog:
     args_cached: bool = False
     changes_pkt_data: bool = False
     might_sleep: bool = False
-    might_throw: bool = False
     called: bool = False
     args: list[Any] = field(default_factory=list)
     fastcall_stack_off: int = 0
@@ -196,6 +195,11 @@ class Env:
         if self.log_level:
             self.log.append(text + "\n")
         self.notes.append(text)
+
+    def fail_unended(self, errno: int, text: str) -> NoReturn:
+        """Refuse the program with one of the messages that Linux ends without a newline."""
+        self.verbose(text)
+        self.refuse(errno, text)
 
     def fail(self, errno: int, text: str) -> NoReturn:
         """Refuse the program: `text` in Linux's words, without the newline at its end, is the last of the log."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 from functools import lru_cache
-from typing import NoReturn
 
 from xdpsim.btf.ext import Strings
 from xdpsim.btf.types import Btf, DeclTag, Enum, Func, FuncProto, Int, Kind, Linkage
@@ -27,17 +26,14 @@ def check_early(env: Env) -> None:
     before = 0
     for number, (slot, type_id) in enumerate(env.spec.func_info):
         if number == 0 and slot:
-            _unended(env, f"nonzero insn_off {slot} for the first func info record")
+            env.fail_unended(errno.EINVAL, f"nonzero insn_off {slot} for the first func info record")
         if number and slot <= before:
-            _unended(env, f"same or smaller insn offset ({slot}) than previous func info record ({before})")
+            env.fail_unended(
+                errno.EINVAL, f"same or smaller insn offset ({slot}) than previous func info record ({before})"
+            )
         if not isinstance(_type(env.btf, type_id), Func):
-            _unended(env, f"invalid type id {type_id} in func info")
+            env.fail_unended(errno.EINVAL, f"invalid type id {type_id} in func info")
         before = slot
-
-
-def _unended(env: Env, text: str) -> NoReturn:
-    env.verbose(text)
-    raise Refusal(errno.EINVAL, text)
 
 
 def _type(btf: Btf, type_id: int) -> object:

@@ -101,7 +101,7 @@ class _Walk:
                 if is_func_address(insn):
                     continue
                 if env.subprogs[callee].is_exception_cb:
-                    env.fail(errno.EINVAL, f"insn {at} cannot call exception cb directly")
+                    env.fail_unended(errno.EINVAL, f"insn {at} cannot call exception cb directly")
             self.call(number, at, callee)
             return callee
         return None
