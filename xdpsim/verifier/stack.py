@@ -100,8 +100,10 @@ def _write_fixed(env: Env, frame: Frame, off: int, size: int, value_regno: int, 
         env.fail(EACCES, "attempt to corrupt spilled pointer on stack")
     regs = env.regs
     reg: Reg | None = regs[value_regno] if value_regno >= 0 else None
+    first = (-off - 1) & 7
+    written = old.kinds[first - size + 1 : first + 1]
     if not env.bypass_spec_v4 and (
-        (reg is not None and is_spillable(reg)) or any(kind not in (MISC, ZERO_BYTE) for kind in old.kinds[:size])
+        (reg is not None and is_spillable(reg)) or any(kind not in (MISC, ZERO_BYTE) for kind in written)
     ):
         env.aux[insn_idx].nospec_result = True
     destroy_if_dynptr_stack_slot(env, frame, spi)
