@@ -173,11 +173,12 @@ def _write_maybe(env: Env, frame: Frame, at: int, is_zero: bool, insn_idx: int) 
         env.fail(EINVAL, f"spilled ptr in range of var-offset stack write; {where}")
     if is_zero and kind == SPILL and is_scalar_spill(slot) and is_null(slot.reg):
         return True
-    stays_zero = is_zero and kind == ZERO_BYTE
+    before = scrubbed(slot.kinds) if is_spill(slot) else slot.kinds
+    stays_zero = is_zero and before[place] == ZERO_BYTE
     if kind == INVALID and not env.allow_uninit_stack:
         where = f"insn {insn_idx}, off: {at}"
         env.fail(EINVAL, f"uninit stack in range of var-offset write prohibited for !root; {where}")
-    kinds = bytearray(slot.kinds)
+    kinds = bytearray(before)
     kinds[place] = ZERO_BYTE if stays_zero else MISC
     reg = slot.reg if slot.reg.type == NOT_INIT else UNINIT
     frame.stack[spi] = Slot(bytes(kinds), reg)
