@@ -129,7 +129,12 @@ def reg_safe(env: Env, old: Reg, cur: Reg, ids: Ids, exact: int) -> bool:
             and ids.match(old.ref, cur.ref)
         )
     if kind in (PTR_TO_PACKET, PTR_TO_PACKET_META):
-        return old.extra <= cur.extra and old.off == cur.off and ids.match(old.id, cur.id) and within(cur.num, old.num)
+        if old.extra < 0 or cur.extra < 0:  # at or behind the end: comparisons are decided by it
+            if old.extra != cur.extra:
+                return False
+        elif old.extra > cur.extra:
+            return False
+        return bool(old.off == cur.off and ids.match(old.id, cur.id) and within(cur.num, old.num))
     if kind == PTR_TO_STACK:
         return regs_exact(old, cur, ids) and old.frameno == cur.frameno
     return kind == PTR_TO_ARENA or regs_exact(old, cur, ids)

@@ -110,8 +110,7 @@ def spill(env: Env, frame: Frame, spi: int, reg: Reg, size: int) -> None:
     if size == SLOT_BYTES:
         kinds = _ALL_SPILL
     else:
-        kept = (ZERO_BYTE, INVALID) if env.allow_ptr_leaks else (ZERO_BYTE,)
-        above = (kind if kind in kept else MISC for kind in old[: SLOT_BYTES - size])
+        above = (kind if kind in (ZERO_BYTE, INVALID) else MISC for kind in old[: SLOT_BYTES - size])
         kinds = bytes((*above, *_ALL_SPILL[:size]))
     frame.stack[spi] = Slot(kinds, reg)
 

@@ -100,8 +100,10 @@ def _write_fixed(env: Env, frame: Frame, off: int, size: int, value_regno: int, 
         env.fail(EACCES, "attempt to corrupt spilled pointer on stack")
     regs = env.regs
     reg: Reg | None = regs[value_regno] if value_regno >= 0 else None
+    first = (-off - 1) & 7
+    written = old.kinds[first - size + 1 : first + 1]
     if not env.bypass_spec_v4 and (
-        (reg is not None and is_spillable(reg)) or any(kind not in (MISC, ZERO_BYTE) for kind in old.kinds[:size])
+        (reg is not None and is_spillable(reg)) or any(kind not in (MISC, ZERO_BYTE) for kind in written)
     ):
         env.aux[insn_idx].nospec_result = True
     destroy_if_dynptr_stack_slot(env, frame, spi)
@@ -171,11 +173,12 @@ def _write_maybe(env: Env, frame: Frame, at: int, is_zero: bool, insn_idx: int) 
         env.fail(EINVAL, f"spilled ptr in range of var-offset stack write; {where}")
     if is_zero and kind == SPILL and is_scalar_spill(slot) and is_null(slot.reg):
         return True
-    stays_zero = is_zero and kind == ZERO_BYTE
+    before = scrubbed(slot.kinds) if is_spill(slot) else slot.kinds
+    stays_zero = is_zero and before[place] == ZERO_BYTE
     if kind == INVALID and not env.allow_uninit_stack:
         where = f"insn {insn_idx}, off: {at}"
         env.fail(EINVAL, f"uninit stack in range of var-offset write prohibited for !root; {where}")
-    kinds = bytearray(slot.kinds)
+    kinds = bytearray(before)
     kinds[place] = ZERO_BYTE if stays_zero else MISC
     reg = slot.reg if slot.reg.type == NOT_INIT else UNINIT
     frame.stack[spi] = Slot(bytes(kinds), reg)
