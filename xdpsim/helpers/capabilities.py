@@ -1,8 +1,8 @@
 """Helpers that Linux offers only to programs whose loader has a capability, whatever the program's type.
 
-Facts of bpf_base_func_proto() in kernel/bpf/helpers.c and bpf_sk_base_func_proto() in net/core/filter.c. Those that need
-CAP_PERFMON are what the running kernel answered for 22 program types, all but SYSCALL alike; who needs CAP_BPF only
-tells programs without any capability and was read.
+Facts of bpf_base_func_proto() (kernel/bpf/helpers.c) and bpf_sk_base_func_proto() (net/core/filter.c). Those that need
+CAP_PERFMON are what the running kernel answered for 22 program types, all but SYSCALL alike; what needs CAP_BPF was
+read: it only tells for programs whose loader has no capability.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import errno
 from collections.abc import Callable
 from typing import Any
 
-from xdpsim.verifier.env import Env, Refusal
+from xdpsim.verifier.env import Env
 from xdpsim.verifier.regtypes import NON_OWN_REF
 from xdpsim.verifier.state import REF_IRQ, REF_LOCK_MASK, REF_PTR, SPILL, UNINIT, Ref, Reg, Slot, State
 
@@ -136,12 +136,6 @@ def _lingering(env: Env, exception_exit: bool) -> list[Ref]:
     for ref in found:
         env.note(f"Unreleased reference id={ref.id} alloc_insn={ref.insn}")
     return found
-
-
-def check_reference_leak(env: Env, exception_exit: bool) -> None:
-    """Refuse when the program ends with references held; the last one is the message."""
-    if env.cur.refs and (found := _lingering(env, exception_exit)):
-        raise Refusal(errno.EINVAL, f"Unreleased reference id={found[-1].id} alloc_insn={found[-1].insn}")
 
 
 def check_resource_leak(env: Env, exception_exit: bool, check_lock: bool, prefix: str) -> None:
