@@ -20,8 +20,9 @@ from xdpsim.verifier.ptr_alu import SYMBOLS, adjust_ptr
 from xdpsim.verifier.regs import check_dst, check_src, give_scalar_id, is_pointer
 from xdpsim.verifier.regtypes import PTR_TO_ARENA, SCALAR_VALUE
 from xdpsim.verifier.sanitize import sanitize_numbers
-from xdpsim.verifier.scalar import S32_MAX, S32_MIN, UNKNOWN, Scalar, const
+from xdpsim.verifier.scalar import S32_MAX, S32_MIN, UNKNOWN, Scalar, Violated, const
 from xdpsim.verifier.scalar_alu import ALU_TRANSFER, endian, forked, movsx, zext32
+from xdpsim.verifier.scalar_sync import sane
 from xdpsim.verifier.state import BPF_ADD_CONST, BPF_ADD_CONST32, BPF_ADD_CONST64, Reg
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def _check_mov(env: Env, insn: Insn) -> None:
     source = check_src(env, insn.src)
     check_dst(env, insn.dst)
     if insn.bits == 64:
-        regs[insn.dst] = give_scalar_id(env, regs, insn.src)
+        moved = give_scalar_id(env, regs, insn.src)
+        regs[insn.dst] = moved if moved.type == SCALAR_VALUE or moved.num.mask else _sane_pointer(env, moved)
         return
     if is_pointer(source, env.allow_ptr_leaks):
         env.fail(EACCES, f"R{insn.src} partial copy of pointer")
@@ -71,6 +73,16 @@ def _check_mov(env: Env, insn: Insn) -> None:
     if fits:
         source = give_scalar_id(env, regs, insn.src)
     regs[insn.dst] = _number(source, zext32(source.num), source.id if fits else 0)
+
+
+def _sane_pointer(env: Env, reg: Reg) -> Reg:
+    """A pointer as a move leaves it: the masked path of sanitize.py has offsets of zero that Linux takes amiss here."""
+    num = sane(reg.num)
+    if num is reg.num:
+        return reg
+    if isinstance(num, Violated):
+        env.verbose(f"verifier bug: REG INVARIANTS VIOLATION (alu): {num.why}\n")
+    return reg.but(num=num)
 
 
 def _check_movsx(env: Env, insn: Insn) -> None:

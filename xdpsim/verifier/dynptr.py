@@ -24,7 +24,7 @@ from xdpsim.verifier.state import DYNPTR, EMPTY_SLOT, Frame, Reg, Slot
 
 SLOTS = 2
 BAD_OFFSET, NOT_ALLOCATED = -1, -2
-"""What object_spi says in place of a slot: the offset is wrong, and the log says how; the stack does not reach there."""
+"""What object_spi says in place of a slot: the offset is wrong (the log says how), or the stack ends before it."""
 _SLICES = (PTR_TO_MEM, PTR_TO_MEM | PTR_MAYBE_NULL)
 _DYNPTR_BYTES = bytes([DYNPTR]) * 8
 

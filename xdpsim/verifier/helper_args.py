@@ -9,7 +9,7 @@ import errno
 from collections.abc import Callable
 from typing import Any
 
-from xdpsim.bits import signed
+from xdpsim.bits import M32, signed
 from xdpsim.helpers.ids import HELPERS_BY_NAME
 from xdpsim.helpers.map_pairs import SOCKET_MAPS
 from xdpsim.helpers.proto_rows import Proto
@@ -238,7 +238,7 @@ def _dynptr(env: Env, regno: int, reg: Reg, kind: Kind, before: Kind | None, met
 def _alloc_size(env: Env, regno: int, reg: Reg, kind: Kind, before: Kind | None, meta: CallMeta, insn_idx: int) -> None:
     if reg.num.mask:
         env.fail(errno.EACCES, f"R{regno} is not a known constant'")
-    meta.mem_size = signed(reg.num.value, 32)
+    meta.mem_size = reg.num.value & M32
     precision.mark_chain_precision(env, regno)
 
 

@@ -10,7 +10,7 @@ import errno
 from functools import cache
 from typing import TYPE_CHECKING
 
-from xdpsim.helpers.capabilities import CAPABILITY_OF
+from xdpsim.helpers.capabilities import capability_for
 from xdpsim.helpers.ids import HELPERS_BY_ID
 from xdpsim.helpers.proto_rows import Proto
 from xdpsim.helpers.protos import proto_for
@@ -98,7 +98,7 @@ def _callable(env: Env, helper_id: int) -> tuple[Proto, Plan]:
     if helper_id < 0 or helper_id > max(HELPERS_BY_ID):
         env.fail(errno.EINVAL, f"invalid func {func_name(helper_id)}")
     found = _planned(helper_id, env.prog_type, env.attach_type) if helper_id else None
-    capability = CAPABILITY_OF.get(helper_id)
+    capability = capability_for(helper_id, env.prog_type)
     if found is None or (capability and capability not in env.caps):
         env.fail(errno.EINVAL, f"program of this type cannot use helper {func_name(helper_id)}")
     proto = found[0]

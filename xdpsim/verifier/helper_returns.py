@@ -64,7 +64,7 @@ _BOUNDED_CPU = sync(0, M64, 0, NR_CPU_IDS - 1, 0, NR_CPU_IDS - 1, 0, NR_CPU_IDS 
 def set_return(env: Env, meta: CallMeta, insn_idx: int, percpu_alloc: bool) -> None:
     """Put the result in R0; `percpu_alloc`: a per-CPU object of the program's own was looked up (per_cpu_ptr)."""
     kind = meta.proto.returns
-    made = _MAKERS[kind.base](env, meta, _FLAGS[kind], percpu_alloc)
+    made = MAKERS[kind.base](env, meta, _FLAGS[kind], percpu_alloc)
     if made.type & PTR_MAYBE_NULL:
         made.id = env.new_id()
     if meta.func_id in _OF_DYNPTR:
@@ -157,7 +157,7 @@ _SOCKETS = {
     "RET_PTR_TO_SOCK_COMMON": PTR_TO_SOCK_COMMON,
     "RET_PTR_TO_TCP_SOCK": PTR_TO_TCP_SOCK,
 }
-_MAKERS: dict[str, Callable[[Env, CallMeta, int, bool], Reg]] = {
+MAKERS: dict[str, Callable[[Env, CallMeta, int, bool], Reg]] = {
     "RET_INTEGER": _integer,
     "RET_VOID": _void,
     "RET_PTR_TO_MAP_VALUE": _map_value,

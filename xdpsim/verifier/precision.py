@@ -6,6 +6,7 @@ __mark_chain_precision() and its relatives in kernel/bpf/verifier.c.
 
 from __future__ import annotations
 
+from errno import EFAULT
 from typing import TYPE_CHECKING
 
 from xdpsim.errors import XdpsimBug
@@ -30,7 +31,7 @@ def mark_chain_precision(env: Env, regno: int) -> None:
         return
     wanted = Wanted(env.cur.curframe)
     if env.cur.frames[wanted.frame].regs[regno].type != SCALAR_VALUE:
-        raise XdpsimBug("verifier: backtracking misuse")
+        env.fail(EFAULT, "verifier bug: backtracking misuse")
     wanted.regs[wanted.frame] = 1 << regno
     trace_back(env, env.cur, wanted)
 

@@ -26,7 +26,20 @@ from xdpsim.verifier.slots import (
     spill,
     write_bytes,
 )
-from xdpsim.verifier.state import DYNPTR, INVALID, MISC, SPILL, UNINIT, ZERO_BYTE, Frame, Reg, Slot, const_reg
+from xdpsim.verifier.state import (
+    DYNPTR,
+    INVALID,
+    IRQ_FLAG,
+    ITER,
+    MISC,
+    SPILL,
+    UNINIT,
+    ZERO_BYTE,
+    Frame,
+    Reg,
+    Slot,
+    const_reg,
+)
 from xdpsim.verifier.tnum import tnum_text
 
 if TYPE_CHECKING:
@@ -162,6 +175,9 @@ def _write_variable(env: Env, frame: Frame, ptr: Reg, off: int, size: int, value
         mark_chain_precision(env, value_regno)
 
 
+_SPECIAL = (SPILL, DYNPTR, ITER, IRQ_FLAG)
+
+
 def _write_maybe(env: Env, frame: Frame, at: int, is_zero: bool, insn_idx: int) -> bool:
     """One byte that a store with a variable offset may write; whether it counted that zero is written."""
     spi, place = spi_of(at), (-at - 1) & 7
@@ -173,12 +189,14 @@ def _write_maybe(env: Env, frame: Frame, at: int, is_zero: bool, insn_idx: int) 
         env.fail(EINVAL, f"spilled ptr in range of var-offset stack write; {where}")
     if is_zero and kind == SPILL and is_scalar_spill(slot) and is_null(slot.reg):
         return True
-    before = scrubbed(slot.kinds) if is_spill(slot) else slot.kinds
-    stays_zero = is_zero and before[place] == ZERO_BYTE
+    if slot.kinds[7] in _SPECIAL:  # nothing is left of a spilled value that may have been hit
+        slot = Slot(bytes(byte and MISC for byte in slot.kinds), UNINIT)
+        kind = slot.kinds[place]
+    stays_zero = is_zero and kind == ZERO_BYTE
     if kind == INVALID and not env.allow_uninit_stack:
         where = f"insn {insn_idx}, off: {at}"
         env.fail(EINVAL, f"uninit stack in range of var-offset write prohibited for !root; {where}")
-    kinds = bytearray(before)
+    kinds = bytearray(slot.kinds)
     kinds[place] = ZERO_BYTE if stays_zero else MISC
     reg = slot.reg if slot.reg.type == NOT_INIT else UNINIT
     frame.stack[spi] = Slot(bytes(kinds), reg)
