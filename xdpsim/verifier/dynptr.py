@@ -35,7 +35,7 @@ def object_spi(env: Env, reg: Reg, kind: str, slots: int) -> int:
         env.note(f"{kind} has to be at a constant offset")
         return BAD_OFFSET
     off = signed(reg.off + reg.num.value, 32)
-    spi = (-off - 1) // 8
+    spi = (-off - 1) // 8 if off else 0  # C's division: the slot below the frame's end stands for the end too
     if off % 8 or spi + 1 < slots:
         env.note(f"cannot pass in {kind} at an offset={off}")
         return BAD_OFFSET

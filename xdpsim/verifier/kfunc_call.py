@@ -9,7 +9,7 @@ import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from xdpsim.bits import M32
+from xdpsim.bits import M32, signed
 from xdpsim.btf.types import Kind, Ref, Struct
 from xdpsim.helpers.kfunc_rows import ACQUIRE, RCU_PROTECTED, RET_NULL, SLEEPABLE
 from xdpsim.verifier import branch, btf_record, functions, graph, iters, locks, nulls, packet, refs
@@ -283,6 +283,8 @@ def _new_object(env: Env, meta: Meta, insn_idx: int) -> Reg:
         kind |= MEM_PERCPU
         if row.size > _MAX_PERCPU_BYTES:
             env.fail(errno.EINVAL, f"bpf_percpu_obj_new type size ({row.size}) is greater than {_MAX_PERCPU_BYTES}")
+        if not row.size:
+            env.refuse(errno.EINVAL, "")
         if not is_scalar_struct(env, env.btf, row):
             env.fail(errno.EINVAL, "bpf_percpu_obj_new type ID argument must be of a struct of scalars")
         if record is not None:
@@ -303,10 +305,11 @@ def _kernel_context(env: Env, meta: Meta, insn_idx: int) -> Reg:
 
 def _cast(env: Env, meta: Meta, insn_idx: int) -> Reg:
     """bpf_rdonly_cast: whatever it is, to be read only, and no trust in it."""
-    btf, type_id = meta.kfunc.btf, meta.constant or 0
+    btf, given = meta.kfunc.btf, meta.constant or 0
+    type_id = given & M32
     row = btf.types[type_id] if type_id < len(btf.types) else None
     if row is None:
-        env.fail(errno.EINVAL, f"Unknown type ID {type_id} passed to kfunc bpf_rdonly_cast")
+        env.fail(errno.EINVAL, f"Unknown type ID {signed(given, 64)} passed to kfunc bpf_rdonly_cast")
     if is_struct(row):
         return Reg(PTR_TO_BTF_ID | PTR_UNTRUSTED, ZERO, extra=(btf, type_id))
     if row.kind is not Kind.VOID:

@@ -75,8 +75,8 @@ _SPECIAL = frozenset({SPILL, DYNPTR, ITER, IRQ_FLAG})
 
 
 def spi_of(off: int) -> int:
-    """The slot that holds the byte at `off` (negative) of a frame."""
-    return (-off - 1) >> 3
+    """The slot that holds the byte at `off` (negative) of a frame; for its end (0) the first one, as C divides."""
+    return (-off - 1) >> 3 if off else 0
 
 
 def is_spill(slot: Slot) -> bool:
