@@ -40,6 +40,10 @@ _BEFORE_MESSAGE = re.compile(
     r"(from )?\d+(: \([0-9a-f]{2}\)|: (frame\d+: )?(R\d+|fp-\d+|refs=|cb|async_cb)| to \d+( |:))"
 )
 """How a line begins that tells an instruction or a state."""
+_ON_ONE_LINE = re.compile(
+    r": \([0-9a-f]{2}\) (?:(?:if .+ )?(?:goto|gotol|may_goto) pc[+-]\d+|call \S+|exit) (?! *;|\d+: |frame\d+: )(\S.*)"
+)
+"""A message behind an instruction: Linux ends that line only when a state follows."""
 _TRAILER = re.compile(
     r"processed \d+ insns|verification time|stack depth|mark_precise|last_idx|parent|regs=|insns processed"
 )
@@ -81,7 +85,10 @@ def message_of(log: str) -> str:
     while lines and (not lines[-1] or _TRAILER.match(lines[-1])):
         lines.pop()
     start = next((n + 1 for n in range(len(lines) - 1, -1, -1) if _BEFORE_MESSAGE.match(lines[n])), 0)
-    return "\n".join(line for line in lines[start:] if not _TRAILER.match(line))
+    told = [line for line in lines[start:] if not _TRAILER.match(line)]
+    if start and (joined := _ON_ONE_LINE.search(lines[start - 1])):
+        told.insert(0, joined[1])
+    return "\n".join(told)
 
 
 def unprivileged_reason() -> str:

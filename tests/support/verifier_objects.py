@@ -1,4 +1,4 @@
-"""Both verifiers on whole objects: `python -m tests.support.verifier_objects [FILE or FOLDER...]`, programs/ by default.
+"""Both verifiers on whole objects: `python -m tests.support.verifier_objects [FILE or FOLDER...]`, else programs/.
 
 A row for each program: verdict, insns and states walked here and on Linux, how long it took here. `--linux-only` asks
 Linux alone.

@@ -73,7 +73,9 @@ class Shared:
     made: bool = False
     """Whether the planned mistake has been made."""
     wants_btf: bool = False
-    signatures: list[str] = field(default_factory=list)
+    context: str = ""
+    signatures: dict[str, str] = field(default_factory=dict)
+    """Of functions that are not `static int f(u64 a)`."""
     kinds: set[str] = field(default_factory=set)
     """Restrictions that hold for the whole program, such as "ld_abs" or "tail_call"."""
 

@@ -48,5 +48,6 @@ def group_of(kind: str, linux: Answer, ours: Answer) -> str:
     if kind == "too strict":
         return f"too strict: we say {template(ours.message)!r}"
     if kind in ("message", "errno"):
-        return f"{kind}: Linux {linux.errno_name} {template(linux.message)!r}, ours {ours.errno_name} {template(ours.message)!r}"
+        theirs, said = (f"{a.errno_name} {template(a.message)!r}" for a in (linux, ours))
+        return f"{kind}: Linux {theirs}, ours {said}"
     return kind

@@ -14,7 +14,7 @@ def counted_loop(b: Builder) -> None:
     if b.in_loop:
         return
     counter = b.free(saved=True)
-    if counter == 6 or b.regs[counter].kind != "none" and b.chance(0.7):
+    if b.regs[counter].kind != "none" and b.chance(0.7):
         return
     times = b.rng.randrange(1, _LONGEST_LOOP)
     limit = 0
@@ -149,7 +149,7 @@ def function_call(b: Builder) -> None:
 def _end_of_function(b: Builder, callee: Builder, name: str) -> None:
     if b.wrong("function calls itself"):
         callee.emit(f"call {name}")
-    nums = [r for r in callee.find("num")]
+    nums = callee.find("num")
     if b.wrong("function returns its stack"):
         callee.emit("r0 = r10", "exit")
     elif b.wrong("function leaves r0"):

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from tests.support.verifier_cases import types_of
 from xdpsim.maps.spec import MapSpec
 
 _RDONLY_PROG = 1 << 7
+LOCKED_TYPE = "struct locked { struct bpf_spin_lock lock; u32 a; u64 b[4]; }; typedef u32 locked_key;"
+
+
+def _locked() -> MapSpec:
+    text, btf = types_of(LOCKED_TYPE)
+    key, value = text.types["locked_key"], text.types["locked"]
+    return MapSpec("locked", "ARRAY", 4, 40, 2, key_type=key, value_type=value, btf=btf)
+
 
 MAPS: dict[str, MapSpec] = {
     spec.name: spec
@@ -20,6 +29,7 @@ MAPS: dict[str, MapSpec] = {
         MapSpec("jumps", "PROG_ARRAY", 4, 4, 8),
         MapSpec("fixed", "ARRAY", 4, 16, 1, _RDONLY_PROG, initial=bytes(range(1, 17)), read_only=True),
         MapSpec("queue", "QUEUE", 0, 8, 4),
+        _locked(),
         MapSpec("devices", "DEVMAP", 4, 4, 4),
     )
 }

@@ -246,7 +246,7 @@ def load_bytes(b: Builder) -> None:
 )
 def old_packet_load(b: Builder) -> None:
     """LD_ABS and LD_IND, which want the context in r6 and end the program on a short packet."""
-    if not b.has_ctx or b.holds or b.depth and b.lines and b.is_callback or "callbacks" in b.shared.kinds:
+    if b.holds or b.is_callback or "callbacks" in b.shared.kinds:
         return
     b.shared.kinds.add("ld_abs")
     size = b.rng.choice((8, 16, 32))

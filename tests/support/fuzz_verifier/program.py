@@ -7,15 +7,15 @@ import random
 import re
 from dataclasses import dataclass
 
-from tests.support.fuzz_verifier import memory, numbers, packets, references
+from tests.support.fuzz_verifier import memory, numbers, packets, references, signatures
 from tests.support.fuzz_verifier.builder import CHUNKS, SKB_TYPES, Builder, Chunk, Shared, pick, usable
 from tests.support.fuzz_verifier.flow import END_MISTAKES, end
 from tests.support.fuzz_verifier.maps import MAPS
 from tests.support.verifier_cases import make_case
 from tests.support.verifier_sources import Question, of_case
 
-assert memory, "their import is what fills CHUNKS"
-assert numbers and packets and references, "theirs too"
+_THEMES = (memory, numbers, packets, references, signatures)
+"""Their import is what fills CHUNKS."""
 _TYPES = {"XDP": 0.4, "SCHED_CLS": 0.35, "SOCKET_FILTER": 0.12, "CGROUP_SKB": 0.13}
 _CONTEXTS = {"XDP": "struct xdp_md"} | dict.fromkeys(SKB_TYPES, "struct __sk_buff")
 _SHARE_PLANNED = 0.52
@@ -41,7 +41,7 @@ def mistakes(prog_type: str) -> tuple[tuple[str, Chunk | None], ...]:
 def write(rng: random.Random, name: str) -> Written:
     """A program of random size. ValueError when the text is no program, which few are."""
     prog_type = rng.choices(list(_TYPES), list(_TYPES.values()))[0]
-    shared = Shared()
+    shared = Shared(context=_CONTEXTS[prog_type])
     needed: Chunk | None = None
     if rng.random() < _SHARE_PLANNED:
         shared.plan, needed = rng.choice(mistakes(prog_type))
@@ -64,20 +64,22 @@ def write(rng: random.Random, name: str) -> Written:
     end(b)
     text = "\n".join(line for lines in [b.lines, *shared.functions] for line in lines)
     if shared.wants_btf or rng.random() < 0.3:
-        functions = [f"static int f{n}(u64 a);" for n in range(len(shared.functions))]
-        signatures = " ".join([f"int main({_CONTEXTS[prog_type]} *ctx);", *functions])
+        names = [f"f{n}" for n in range(len(shared.functions))]
+        functions = [shared.signatures.get(name, f"static int {name}(u64 a);") for name in names]
+        record = ["struct rec { u64 a; u64 b; };"] if shared.signatures else []
+        declared = " ".join([*record, f"int main({shared.context} *ctx);", *functions])
     else:
-        signatures = ""
-    return Written(*_made(rng, name, prog_type, text, signatures), shared.plan)
+        declared = ""
+    return Written(*_made(rng, name, prog_type, text, declared), shared.plan)
 
 
 def _made(
-    rng: random.Random, name: str, prog_type: str, text: str, signatures: str
+    rng: random.Random, name: str, prog_type: str, text: str, declared: str
 ) -> tuple[Question, dict[str, object]]:
     used = [n for n in MAPS if n in set(_MAP_NAME.findall(text))]
     entry: dict[str, object] = {"name": name, "type": prog_type, "asm": text}
-    if signatures:
-        entry["btf"] = signatures
+    if declared:
+        entry["btf"] = declared
     if rng.random() < 0.1:
         entry["flags"] = ["test_state_freq"]
     elif rng.random() < 0.03:
@@ -87,7 +89,7 @@ def _made(
     case = make_case({**entry, "maps": [{"name": n, "type": "ARRAY"} for n in used]})
     question = of_case(case)
     maps = tuple(MAPS[n] for n in used)
-    return Question(name, question.spec, maps, case.btf, case.caps, case.flags, case.flag_bits, signatures), entry
+    return Question(name, question.spec, maps, case.btf, case.caps, case.flags, case.flag_bits, declared), entry
 
 
 def planned() -> set[str]:

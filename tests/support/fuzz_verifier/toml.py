@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tests.support.fuzz_verifier.maps import LOCKED_TYPE
 from tests.support.verifier_ask import answer_lines
 from tests.support.verifier_cases import ALL_CAPS
 from xdpsim.isa.disasm import disasm
@@ -34,7 +35,9 @@ def case_text(question: Question, answer: Answer, why: str = "") -> str:
     lines += [f"caps = {json.dumps(sorted(q.caps))}"] if q.caps != frozenset(ALL_CAPS) else []
     if used:
         lines += ["maps = [", *(f"  {_map(q.maps[index])}," for index in used), "]"]
-    lines += [f"btf = {json.dumps(q.btf_text)}"] if q.btf_text and q.spec.func_info else []
+    declared = [LOCKED_TYPE] if any(q.maps[index].value_type for index in used) else []
+    declared += [q.btf_text] if q.btf_text and q.spec.func_info else []
+    lines += [f"btf = {json.dumps(' '.join(declared))}"] if declared else []
     lines += ["asm = '''", *_asm(question), "'''", answer_lines(answer)]
     return "\n".join(lines)
 
@@ -45,6 +48,7 @@ def _map(spec: MapSpec) -> str:
         value = getattr(spec, name)
         fields += [f"{name} = {value}"] if value != default else []
     fields += [f'initial = "{spec.initial.hex()}"'] if spec.initial is not None and spec.read_only else []
+    fields += ['key_type = "locked_key"', 'value_type = "struct locked"'] if spec.value_type else []
     fields += [f"inner = {_map(spec.inner)}"] if spec.inner else []
     return "{ " + ", ".join(fields) + " }"
 
