@@ -80,3 +80,38 @@ BPF_F_VTYPE_BTF_OBJ_FD = 1 << 15
 BPF_F_TOKEN_FD = 1 << 16
 BPF_F_SEGV_ON_FAULT = 1 << 17
 BPF_F_NO_USER_CONV = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class MapFlag:
+    """A flag of BPF_MAP_CREATE: its name without BPF_F_, bit, first kernel, and map types that take it, if it says."""
+
+    name: str
+    bit: int
+    since: str
+    types: tuple[str, ...] = ()
+
+
+MAP_FLAGS: dict[str, MapFlag] = {
+    row.name: row
+    for row in (
+        MapFlag("NO_PREALLOC", BPF_F_NO_PREALLOC, "4.6", ("HASH",)),
+        MapFlag("NO_COMMON_LRU", BPF_F_NO_COMMON_LRU, "4.10", ("LRU_HASH",)),
+        MapFlag("NUMA_NODE", BPF_F_NUMA_NODE, "4.14", ("HASH",)),
+        MapFlag("RDONLY", BPF_F_RDONLY, "4.15", ("ARRAY",)),
+        MapFlag("WRONLY", BPF_F_WRONLY, "4.15", ("ARRAY",)),
+        MapFlag("STACK_BUILD_ID", BPF_F_STACK_BUILD_ID, "4.17"),
+        MapFlag("ZERO_SEED", BPF_F_ZERO_SEED, "5.0", ("HASH",)),
+        MapFlag("RDONLY_PROG", BPF_F_RDONLY_PROG, "5.2", ("ARRAY",)),
+        MapFlag("WRONLY_PROG", BPF_F_WRONLY_PROG, "5.2", ("ARRAY",)),
+        MapFlag("CLONE", BPF_F_CLONE, "5.4", ("SK_STORAGE",)),
+        MapFlag("MMAPABLE", BPF_F_MMAPABLE, "5.5", ("ARRAY",)),
+        MapFlag("PRESERVE_ELEMS", BPF_F_PRESERVE_ELEMS, "5.10", ("PERF_EVENT_ARRAY",)),
+        MapFlag("INNER_MAP", BPF_F_INNER_MAP, "5.10", ("ARRAY",)),
+        MapFlag("LINK", BPF_F_LINK, "6.4"),
+        MapFlag("VTYPE_BTF_OBJ_FD", BPF_F_VTYPE_BTF_OBJ_FD, "6.9"),
+        MapFlag("TOKEN_FD", BPF_F_TOKEN_FD, "6.9"),
+        MapFlag("SEGV_ON_FAULT", BPF_F_SEGV_ON_FAULT, "6.9", ("ARENA",)),
+        MapFlag("NO_USER_CONV", BPF_F_NO_USER_CONV, "6.9", ("ARENA",)),
+    )
+}

@@ -69,3 +69,43 @@ class AttachType(IntEnum):
     NETKIT_PEER = 55
     TRACE_KPROBE_SESSION = 56
     TRACE_UPROBE_SESSION = 57
+
+
+_BY_VERSION: dict[str, tuple[AttachType, ...]] = {
+    "4.10": (AttachType.CGROUP_INET_INGRESS, AttachType.CGROUP_INET_EGRESS, AttachType.CGROUP_INET_SOCK_CREATE),
+    "4.13": (AttachType.CGROUP_SOCK_OPS,),
+    "4.14": (AttachType.SK_SKB_STREAM_PARSER, AttachType.SK_SKB_STREAM_VERDICT),
+    "4.15": (AttachType.CGROUP_DEVICE,),
+    "4.17": (
+        *(AttachType.SK_MSG_VERDICT, AttachType.CGROUP_INET4_BIND, AttachType.CGROUP_INET6_BIND),
+        *(AttachType.CGROUP_INET4_CONNECT, AttachType.CGROUP_INET6_CONNECT),
+        *(AttachType.CGROUP_INET4_POST_BIND, AttachType.CGROUP_INET6_POST_BIND),
+    ),
+    "4.18": (AttachType.CGROUP_UDP4_SENDMSG, AttachType.CGROUP_UDP6_SENDMSG, AttachType.LIRC_MODE2),
+    "4.20": (AttachType.FLOW_DISSECTOR,),
+    "5.2": (AttachType.CGROUP_SYSCTL, AttachType.CGROUP_UDP4_RECVMSG, AttachType.CGROUP_UDP6_RECVMSG),
+    "5.3": (AttachType.CGROUP_GETSOCKOPT, AttachType.CGROUP_SETSOCKOPT),
+    "5.5": (AttachType.TRACE_RAW_TP, AttachType.TRACE_FENTRY, AttachType.TRACE_FEXIT),
+    "5.7": (AttachType.MODIFY_RETURN, AttachType.LSM_MAC),
+    "5.8": (
+        *(AttachType.TRACE_ITER, AttachType.CGROUP_INET4_GETPEERNAME, AttachType.CGROUP_INET6_GETPEERNAME),
+        *(AttachType.CGROUP_INET4_GETSOCKNAME, AttachType.CGROUP_INET6_GETSOCKNAME, AttachType.XDP_DEVMAP),
+    ),
+    "5.9": (AttachType.CGROUP_INET_SOCK_RELEASE, AttachType.XDP_CPUMAP, AttachType.SK_LOOKUP, AttachType.XDP),
+    "5.13": (AttachType.SK_SKB_VERDICT,),
+    "5.14": (AttachType.SK_REUSEPORT_SELECT, AttachType.SK_REUSEPORT_SELECT_OR_MIGRATE),
+    "5.15": (AttachType.PERF_EVENT,),
+    "5.18": (AttachType.TRACE_KPROBE_MULTI,),
+    "6.0": (AttachType.LSM_CGROUP,),
+    "6.4": (AttachType.STRUCT_OPS, AttachType.NETFILTER),
+    "6.6": (AttachType.TCX_INGRESS, AttachType.TCX_EGRESS, AttachType.TRACE_UPROBE_MULTI),
+    "6.7": (
+        *(AttachType.CGROUP_UNIX_CONNECT, AttachType.CGROUP_UNIX_SENDMSG, AttachType.CGROUP_UNIX_RECVMSG),
+        *(AttachType.CGROUP_UNIX_GETPEERNAME, AttachType.CGROUP_UNIX_GETSOCKNAME),
+        *(AttachType.NETKIT_PRIMARY, AttachType.NETKIT_PEER),
+    ),
+    "6.10": (AttachType.TRACE_KPROBE_SESSION,),
+    "6.13": (AttachType.TRACE_UPROBE_SESSION,),
+}
+ATTACH_SINCE: dict[AttachType, str] = {attach: since for since, types in _BY_VERSION.items() for attach in types}
+"""The first Linux with each. Read from kernel history; the later ones are asked of older kernels by tests."""
