@@ -49,6 +49,8 @@ class Helper:
     control: Control = Control.NONE
     variadic: bool = False
     """All five argument registers are passed on, whatever `args` says (trace_printk, get_branch_snapshot)."""
+    copies_context: bool = False
+    """What it returns is a copy of the context: native code asks for it again when a packet has moved."""
 
     @property
     def writes_memory(self) -> bool:
@@ -126,13 +128,14 @@ def kfunc(
     moves_packet: bool = False,
     control: Control = Control.NONE,
     variadic: bool = False,
+    copies_context: bool = False,
 ) -> Callable[[Body], Body]:
     """Declare a kernel function whose body is plain Python over the machine."""
 
     def register(function: Body) -> Body:
         if function.__name__ in KFUNCS:
             raise XdpsimBug(f"kfunc {function.__name__} is declared twice")
-        row = Helper(0, function.__name__, args, returns, function, moves_packet, control, variadic)
+        row = Helper(0, function.__name__, args, returns, function, moves_packet, control, variadic, copies_context)
         KFUNCS[row.name] = row
         return function
 
