@@ -109,6 +109,7 @@ class InterpreterEngine:
         if place is None or program is None or place[1] not in program.callable:
             record_fault(self.machine.run_state, FaultKind.STRAY, 0, function)
             return Stop.FAULT
+        self.machine.set_caller(self)
         self.cpu.enter(program)
         self.cpu.regs[1 : len(args) + 1] = args
         result: Stop = program.run_from(place[1])
@@ -154,6 +155,7 @@ class InterpretedProgram:
     def run_batch(self, batch: Batch, start: int) -> tuple[int, Stop]:
         """See engines/protocol.Runner."""
         machine, cpu, timers = self.engine.machine, self.engine.cpu, self.engine.timers
+        machine.set_caller(self.engine)
         packet, block, state = cpu.space.packet, machine.pool.block, machine.run_state.address
         packet.view, packet.base = block.view, block.address
         for index in range(start, batch.count):

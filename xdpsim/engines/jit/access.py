@@ -83,6 +83,7 @@ def _context_load(f: FunctionEmitter, slot: int, insn: Insn, offset: int) -> boo
     member: Member | None = f.context.load(offset, insn.width, f.program.spec.attach_type, insn.family)
     if member is None:
         return False
+    f.needs.context_fields.add(member.name)
     bits = member.width * 8
     value = f.value(f"load i{bits}, ptr {f.state_pointer(f.context.offset + member.offset)}, align 1")
     _set_loaded(f, insn, value, bits)
@@ -206,6 +207,7 @@ def _check(
     f: FunctionEmitter, slot: int, insn: Insn, address: str, *, is_write: bool, context_done: str | None = None
 ) -> str:
     """Fault unless the access is allowed; a load from the context goes to `context_done`, with the value returned."""
+    f.needs.checks = True
     size = insn.width
     low = f.value(f"load i64, ptr {f.state_pointer(_DATA_META)}")
     high = f.value(f"load i64, ptr {f.state_pointer(_DATA_END)}")

@@ -9,31 +9,45 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xdpsim.engines.contexts import NativeContext
-from xdpsim.engines.jit.function import FAULT_CODE
-from xdpsim.helpers.rows import Helper
+from xdpsim.engines.jit.function import FAULT_CODE, Needs
+from xdpsim.helpers.rows import Control, Helper
 from xdpsim.memory.batch import BATCH, COLUMNS
-from xdpsim.memory.native import NativeFunction
 from xdpsim.memory.structs import FRAME_BYTES, REDIRECT, RUN_STATE, STACK_BYTES, XDP_BUFF
-from xdpsim.verifier.facts import Facts
 
 _WIDTHS = dict(COLUMNS)
-_REDIRECT = (("redirect_ifindex", "ifindex"), ("redirect_flags", "flags"), ("redirect_map", "map"))
-_REDIRECT_KEY = ("redirect_key", "key")
+_REDIRECT = tuple((f"redirect_{name}", name) for name in ("ifindex", "flags", "map", "key"))
+
+
+_XDP_COLUMNS = {"ingress_ifindex": "ifindex", "rx_queue_index": "queue", "has_frags": "has_frags"}
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a program may look at or change beside the packet's bytes."""
+    """What a program may look at or change beside the packet's bytes: what its calls and its emitted text say."""
 
-    calls: bool
-    """It calls helpers or kernel functions, or jumps into other programs: anything may be seen."""
-    leaves_python: bool
-    """Helpers in Python may run: timers may be started, rings filled."""
+    sees_world: bool
+    """It calls what may look at the whole run state, start timers, or run another program."""
+    moves_packet: bool
+    redirects: bool
+    pays: bool
+    stack: bool
+    fields: frozenset[str]
+    """Members of the native context that it looks at."""
 
 
-def usage(rows: list[Helper]) -> Usage:
-    """What the program's calls may touch."""
-    return Usage(bool(rows), any(not isinstance(row.body, NativeFunction) for row in rows))
+def usage(rows: list[Helper], needs: Needs) -> Usage:
+    """What has to be set up for a program with calls of these rows, and what it may leave behind."""
+    leaves = any(row.control is not Control.NONE for row in rows)
+    sees_world = leaves or not all(row.only_arguments for row in rows)
+    fields = set(XDP_BUFF.members) if sees_world or needs.checks else set(needs.context_fields)
+    return Usage(
+        sees_world,
+        leaves or any(row.moves_packet for row in rows),
+        leaves or any(row.redirects for row in rows),
+        needs.pays or sees_world,
+        needs.stack or sees_world,
+        frozenset(fields),
+    )
 
 
 class _Loop:
@@ -95,7 +109,7 @@ def _place(struct_: str, name: str) -> tuple[int, int]:
     return RUN_STATE.offset(struct_) + inner.offset, inner.width
 
 
-def loop(used: Usage, context: NativeContext, budget: int, facts: Facts) -> str:
+def loop(used: Usage, context: NativeContext, budget: int) -> str:
     """run_batch(run state, batch, start, end) -> where it stopped: at `end`, at a fault, or before a timer."""
     out = _Loop()
     out.place("entry")
@@ -114,7 +128,7 @@ def loop(used: Usage, context: NativeContext, budget: int, facts: Facts) -> str:
     out.line("%more = icmp ult i64 %index, %end")
     out.line("br i1 %more, label %body, label %done")
     out.place("body")
-    _begin(out, used, budget, facts)
+    _begin(out, used, budget)
     out.line("%r0 = call i64 @entry(ptr %state, i64 %context, i64 0, i64 0, i64 0, i64 0)")
     out.line("%code = load i32, ptr %fault")
     _end(out, used)
@@ -128,8 +142,8 @@ def loop(used: Usage, context: NativeContext, budget: int, facts: Facts) -> str:
     return "\n".join(["define i64 @run_batch(i64 %rs, i64 %batch, i64 %start, i64 %end) {", *out.lines, "}"])
 
 
-def _begin(out: _Loop, used: Usage, budget: int, facts: Facts) -> None:
-    if used.calls:
+def _begin(out: _Loop, used: Usage, budget: int) -> None:
+    if used.sees_world:
         ktime = out.read("ktime_ns")
         due = out.get(RUN_STATE.offset("timer_ns"), 8)
         out.line(f"%in_time = icmp ult i64 {ktime}, {due}")
@@ -139,35 +153,39 @@ def _begin(out: _Loop, used: Usage, budget: int, facts: Facts) -> None:
         out.member("", "tai_ns", out.read("tai_ns"))
         out.member("", "packet", "%index")
         out.member("", "tail_calls", "0")
+    if used.redirects or used.sees_world:
         out.member("redirect", "kind", "0")
-        out.member("xdp", "frame_bytes", str(FRAME_BYTES))
-        out.member("xdp", "has_frags", out.read("has_frags"))
-    if not facts.ends:
+    if used.pays:
         out.member("", "budget", str(budget))
     out.member("", "insns", "0")
-    out.member("", "stack_low", "%top")
+    if used.stack:
+        out.member("", "stack_low", "%top")
+    _set_context(out, used)
+
+
+def _set_context(out: _Loop, used: Usage) -> None:
     frame = out.read("frame")
     data = out.value(f"add i64 {frame}, {out.read('start')}")
-    out.member("xdp", "data_hard_start", frame)
-    out.member("xdp", "data", data)
-    out.member("xdp", "data_end", out.value(f"add i64 {data}, {out.read('length')}"))
-    out.member("xdp", "data_meta", out.value(f"sub i64 {data}, {out.read('meta')}"))
-    out.member("xdp", "ingress_ifindex", out.read("ifindex"))
-    out.member("xdp", "rx_queue_index", out.read("queue"))
-    out.member("xdp", "egress_ifindex", "0")
+    words = {"data_hard_start": lambda: frame, "data": lambda: data}
+    words["data_end"] = lambda: out.value(f"add i64 {data}, {out.read('length')}")
+    words["data_meta"] = lambda: out.value(f"sub i64 {data}, {out.read('meta')}")
+    words |= {"frame_bytes": lambda: str(FRAME_BYTES), "egress_ifindex": lambda: "0"}
+    for name in XDP_BUFF.members:
+        if name in used.fields:
+            out.member("xdp", name, words[name]() if name in words else out.read(_XDP_COLUMNS[name]))
 
 
 def _end(out: _Loop, used: Usage) -> None:
     out.write("verdict", "%r0")
     out.write("insns", out.get(RUN_STATE.offset("insns"), 8))
-    if not used.calls:
-        out.write("redirect_kind", "0")
-        return
-    words = {name: out.get(*_place("xdp", name)) for name in ("data", "data_end", "data_meta", "data_hard_start")}
-    out.write("start", out.value(f"sub i64 {words['data']}, {words['data_hard_start']}"))
-    out.write("length", out.value(f"sub i64 {words['data_end']}, {words['data']}"))
-    out.write("meta", out.value(f"sub i64 {words['data']}, {words['data_meta']}"))
-    out.write("has_frags", out.get(*_place("xdp", "has_frags")))
-    out.write("redirect_kind", out.get(*_place("redirect", "kind")))
-    for column, name in (*_REDIRECT, _REDIRECT_KEY):
-        out.write(column, out.get(*_place("redirect", name)))
+    if used.moves_packet:
+        places = {name: _place("xdp", name) for name in ("data", "data_end", "data_meta", "data_hard_start")}
+        words = {name: out.get(*place) for name, place in places.items()}
+        out.write("start", out.value(f"sub i64 {words['data']}, {words['data_hard_start']}"))
+        out.write("length", out.value(f"sub i64 {words['data_end']}, {words['data']}"))
+        out.write("meta", out.value(f"sub i64 {words['data']}, {words['data_meta']}"))
+        out.write("has_frags", out.get(*_place("xdp", "has_frags")))
+    if used.redirects:
+        out.write("redirect_kind", out.get(*_place("redirect", "kind")))
+        for column, name in _REDIRECT:
+            out.write(column, out.get(*_place("redirect", name)))

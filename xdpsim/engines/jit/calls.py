@@ -67,6 +67,7 @@ def _check_arguments(f: FunctionEmitter, slot: int, row: Helper) -> None:
         kinds &= ~(0xFF << 8 * (proven - 1))
     if not kinds:
         return
+    f.needs.checks = True
     arguments = [f.register(number) for number in range(1, 6)]
     bad = f.call("xdpsim_check_arguments", "%rs", str(kinds), *arguments)
     good, wrong = f.label(), f.label()

@@ -20,7 +20,7 @@ from xdpsim.engines.protocol import LoadedProgram
 from xdpsim.engines.resolve import check_runnable, function_of
 from xdpsim.errors import Unsupported
 from xdpsim.helpers.machine import Machine
-from xdpsim.helpers.timers import Timers
+from xdpsim.helpers.timers import NEVER, Timers
 from xdpsim.memory import runtime
 from xdpsim.memory.arena import Block
 from xdpsim.memory.batch import Batch, Stop
@@ -44,10 +44,11 @@ class JitEngine:
         self._programs: dict[int, CompiledProgram] = {}
         self._entries = Block(8 * _FIRST_ENTRIES, "entry points")
         state = machine.run_state
+        self.fault = fault_view(state)
         top = RUN_STATE.offset("stack") + STACK_BYTES
         self.stack_top = state.address + top
         machine.space.stack = Piece("stack", self.stack_top, self.stack_top, state.address, state.buffer)
-        machine.set_caller(self)
+        self.take_over()
 
     def load(self, program: LoadedProgram) -> CompiledProgram:
         """Compile; Unsupported by name for what does not run."""
@@ -64,11 +65,16 @@ class JitEngine:
             grown.view[: self._entries.size] = self._entries.view
             self._entries = grown
         self._entries.view[8 * number : 8 * number + 8] = compiled.entry.to_bytes(8, "little")
+        self._show_entries()
+
+    def _show_entries(self) -> None:
+        state = self.machine.run_state
+        state.entries, state.entry_count = self._entries.address, self._entries.size // 8
 
     def take_over(self) -> None:
-        """Let the machine's run state be as this engine's code wants it; another engine may have used it."""
-        machine, state = self.machine, self.machine.run_state
-        state.entries, state.entry_count = self._entries.address, self._entries.size // 8
+        """Let the machine be as this engine's code wants it; another engine may have run since."""
+        machine = self.machine
+        self._show_entries()
         packet, block = machine.space.packet, machine.pool.block
         packet.view, packet.base = block.view, block.address
         machine.set_caller(self)
@@ -77,8 +83,6 @@ class JitEngine:
     def _entry_of(self, number: int) -> int:
         """Where a tail call to program `number` goes; 0 when there is no such program."""
         runner = self.machine.runner(number)
-        state = self.machine.run_state
-        state.entries, state.entry_count = self._entries.address, self._entries.size // 8
         return runner.entry if isinstance(runner, CompiledProgram) else 0
 
     @property
@@ -97,7 +101,7 @@ class JitEngine:
             return self._refuse(FaultKind.CALL_DEPTH, place[1])
         low, running = state.stack_low, state.running
         result = program.call(place[1], *args)
-        if fault_view(state).code:
+        if self.fault.code:
             raise Unwound
         state.stack_low, state.running = low, running
         return result
@@ -114,7 +118,7 @@ class JitEngine:
             record_fault(state, FaultKind.STRAY, 0, function)
             return Stop.FAULT
         self.take_over()
-        fault = fault_view(state)
+        fault = self.fault
         fault.code, state.insns, state.budget = 0, 0, self.budget
         state.stack_low = state.call_base = self.stack_top
         program.call(place[1], *args)
@@ -135,9 +139,10 @@ class CompiledProgram:
 
     def __init__(self, engine: JitEngine, program: LoadedProgram) -> None:
         self._engine, self.program = engine, program
+        self._state = engine.machine.run_state.address
         module = Module(program, engine.budget)
         self.callable, self.caught_by = frozenset(module.callable), module.caught_by
-        self._checks_time = module.used.calls
+        self._checks_time = module.used.sees_world
         self._code: Any = load_image(compile_ir(module.text), module, program, engine.python)
         words = [ctypes.c_uint64] * 8
         self._run = ctypes.CFUNCTYPE(*words[:5])(self._code[RUN_BATCH])
@@ -147,25 +152,32 @@ class CompiledProgram:
     def call(self, slot: int, *args: int) -> int:
         """Run the function at `slot` on the stack as it is; r0. Faults are left in the run state."""
         given = [*args, 0, 0, 0, 0, 0][:5]
-        return int(self._call(self._engine.machine.run_state.address, slot, *given))
+        return int(self._call(self._state, slot, *given))
 
     def run_batch(self, batch: Batch, start: int) -> tuple[int, Stop]:
         """See engines/protocol.Runner."""
         engine, machine = self._engine, self._engine.machine
-        engine.take_over()
-        state, fault = machine.run_state, fault_view(machine.run_state)
-        end = batch.count if self._checks_time else self._end_in_time(batch, start)
+        if machine.caller is not engine:
+            engine.take_over()
+        end = count = batch.count
+        if engine.timers.next_ns != engine.python.shown_ns:
+            engine.python.follow_timers()
+        if engine.timers.next_ns != NEVER:
+            end = count if self._checks_time else self._end_in_time(batch, start)
         # Records of ring buffers are told apart by packet: then packets run one by one.
         for stop in range(start + 1, end + 1) if machine.rings else (end,):
-            start = self._run(state.address, batch.address, start, stop)
-            machine.drain_rings()
+            start = self._run(self._state, batch.address, start, stop)
+            if machine.rings:
+                machine.drain_rings()
             if start != stop:
-                break
-        machine.space.follow_run_state()
-        engine.python.raise_again()
-        if fault.code:
-            return start, Stop.FAULT
-        return start, Stop.END if start == batch.count else Stop.TIMER_DUE
+                return start, self._why_stopped()
+        return end, Stop.END if end == count else Stop.TIMER_DUE
+
+    def _why_stopped(self) -> Stop:
+        """A fault, or a timer that became due while the batch ran; what a helper raised is raised here."""
+        self._engine.machine.space.follow_run_state()
+        self._engine.python.raise_again()
+        return Stop.FAULT if self._engine.fault.code else Stop.TIMER_DUE
 
     def _end_in_time(self, batch: Batch, start: int) -> int:
         """The first packet that comes after a timer is due, or the end: for a program that cannot start one."""

@@ -51,6 +51,17 @@ class Needs:
         self.addresses: dict[str, int] = {}
         """Slot of the LD_IMM64 whose value a symbol stands for."""
         self.context_loads: set[tuple[int, Family]] = set()
+        self.context_fields: set[str] = set()
+        """What is read of the context at known offsets."""
+        self.checks = False
+        """Some access or argument is checked: that looks at the packet's limits, the stack's and the context."""
+        self.pays = False
+        """Some jump or call pays out of the budget."""
+        self.stack = False
+        """Some function has a stack frame that is looked at, or that others count from."""
+
+
+_CALLS = frozenset({Family.CALL_HELPER, Family.CALL_KFUNC, Family.CALL_LOCAL})
 
 
 class FunctionEmitter:
@@ -237,6 +248,7 @@ class FunctionEmitter:
         """Take one from the budget; a fault when it is spent. Nothing to pay where the verifier has seen the end."""
         if self.facts.ends:
             return
+        self.needs.pays = True
         counter = self.state_pointer(RUN_STATE.offset("budget"))
         left = self.value(f"load i64, ptr {counter}")
         rest = self.value(f"sub i64 {left}, 1")
@@ -248,7 +260,6 @@ class FunctionEmitter:
 
     def emit(self) -> str:
         """The whole function."""
-        self._prologue()
         for block in self.function.blocks:
             self.place(f"b{block[0]}")
             self._emit_block(block)
@@ -259,33 +270,41 @@ class FunctionEmitter:
         if self._faults:
             self.place("faulted")
             self.leave("0", 0)
-        return "\n".join([f"define internal i64 @{self.name}{SIGNATURE} {{", *self.lines, "}"])
+        return "\n".join([f"define internal i64 @{self.name}{SIGNATURE} {{", *self._prologue(), *self.lines, "}"])
 
-    def _prologue(self) -> None:
-        self.place("entry")
-        self.line("%rs = ptrtoint ptr %state to i64")
-        self.line(f"%own = getelementptr i8, ptr %state, i64 {RUN_STATE.offset('stack_low')}")
-        self.line("%fp = load i64, ptr %own")
-        self.line("%frame = inttoptr i64 %fp to ptr")
+    def _prologue(self) -> list[str]:
+        lines = ["entry:", "  %rs = ptrtoint ptr %state to i64"]
+        lines += self._open_frame() if self._has_frame() else ["  %fp = add i64 0, 0"]
         for number in range(11):
-            self.line(f"%r{number} = alloca i64")
-            self.line(f"store i64 {self._initial(number)}, ptr %r{number}")
-        self.line("%insns = alloca i64")
-        self.line("store i64 0, ptr %insns")
-        for slot, insn in self._insns():
-            if insn.op == "may_goto":
-                self.line(f"%goto{slot} = alloca i64")
-                self.line(f"store i64 0, ptr %goto{slot}")
-        self.line(f"%low = sub i64 %fp, {STACK_FRAME_BYTES}")
-        self.line("store i64 %low, ptr %own")
+            lines += [f"  %r{number} = alloca i64", f"  store i64 {self._initial(number)}, ptr %r{number}"]
+        counters = ["%insns", *(f"%goto{slot}" for slot, insn in self._insns() if insn.op == "may_goto")]
+        for name in counters:
+            lines += [f"  {name} = alloca i64", f"  store i64 0, ptr {name}"]
+        return [*lines, f"  br label %b{self.function.entry}"]
+
+    def _has_frame(self) -> bool:
+        """Whether anything may look at the function's stack, or at where it is."""
+        used = any(10 in (insn.dst, insn.src) or insn.family in _CALLS for _, insn in self._insns())
+        found = used or self.needs.checks or self.function.entry != 0
+        self.needs.stack = self.needs.stack or found
+        return found
+
+    def _open_frame(self) -> list[str]:
+        lines = [
+            f"  %own = getelementptr i8, ptr %state, i64 {RUN_STATE.offset('stack_low')}",
+            "  %fp = load i64, ptr %own",
+            "  %frame = inttoptr i64 %fp to ptr",
+            f"  %low = sub i64 %fp, {STACK_FRAME_BYTES}",
+            "  store i64 %low, ptr %own",
+        ]
         if self.setting.makes_tail_calls:
-            self.line(f"%base_at = getelementptr i8, ptr %state, i64 {RUN_STATE.offset('call_base')}")
-            self.line("%base = load i64, ptr %base_at")
+            base = f"getelementptr i8, ptr %state, i64 {RUN_STATE.offset('call_base')}"
+            lines += [f"  %base_at = {base}", "  %base = load i64, ptr %base_at"]
         used = self.facts.stack_bytes
         if used:
-            bottom = self.stack_pointer(-used)
-            self.line(f"call void @llvm.memset.p0.i64(ptr {bottom}, i8 0, i64 {used}, i1 false)")
-        self.line(f"br label %b{self.function.entry}")
+            lines.append(f"  %bottom = getelementptr i8, ptr %frame, i64 {-used}")
+            lines.append(f"  call void @llvm.memset.p0.i64(ptr %bottom, i8 0, i64 {used}, i1 false)")
+        return lines
 
     @staticmethod
     def _initial(number: int) -> str:

@@ -63,13 +63,16 @@ caught:
 class Module:
     """IR text with what has to be bound when its object code is loaded."""
 
-    def __init__(self, program: LoadedProgram, budget: int, *, counts_blocks: bool = False) -> None:
+    def __init__(
+        self, program: LoadedProgram, budget: int, *, facts: Facts | None = None, counts_blocks: bool = False
+    ) -> None:
+        """`facts` are the verifier's; without them those that hold for any program."""
         code = program.spec.code
         self.callable = callable_slots(program)
         self.caught_by = exception_callback(program)
         roots = {*self.callable} if self.caught_by is None else {*self.callable, self.caught_by}
         specs = [made.spec for made in program.maps]
-        self.facts: Facts = find_facts(code, program.spec.type, specs, sorted(roots))
+        self.facts = facts or find_facts(code, program.spec.type, specs, sorted(roots))
         rows = [callee_row(program, slot, insn) for slot, insn in _calls(program)]
         setting = Setting(
             NATIVE_CONTEXTS[program.spec.type],
@@ -86,9 +89,9 @@ class Module:
         loads = sorted(self.needs.context_loads, key=str)
         attach_type = program.spec.attach_type
         bodies += [context_loader(loader_symbol(*kind), setting.context, attach_type, *kind) for kind in loads]
-        bodies += [_entry(rows, self.caught_by), _callbacks(sorted(roots)), *_FAULTS]
-        self.used = batch.usage(rows)
-        bodies.append(batch.loop(self.used, setting.context, budget, self.facts))
+        bodies += [_entry(rows, self.caught_by, self.needs.stack), _callbacks(sorted(roots)), *_FAULTS]
+        self.used = batch.usage(rows, self.needs)
+        bodies.append(batch.loop(self.used, setting.context, budget))
         self.text = "\n".join([*_declarations(self.needs), *bodies, _LIKELY])
 
 
@@ -112,9 +115,11 @@ def _declarations(needs: Needs) -> list[str]:
     return [*natives, *globals_, *swaps, "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"]
 
 
-def _entry(rows: list[Helper], caught_by: int | None) -> str:
+def _entry(rows: list[Helper], caught_by: int | None, has_stack: bool) -> str:
     """The main function with its place on the stack noted; it catches what the program throws, if it throws at all."""
     call = _PLAIN
+    if not has_stack:
+        return f"define i64 @{ENTRY}{SIGNATURE} {{\n  {call}\n}}"
     if any(row.control is Control.THROW for row in rows):
         then = "ret i64 %cookie"
         if caught_by is not None:

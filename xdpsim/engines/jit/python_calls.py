@@ -34,6 +34,8 @@ class PythonCalls:
         self._timers = machine.part(Timers)
         self._fault = fault_view(machine.run_state)
         self._made: dict[str, Any] = {}
+        self.shown_ns = 0
+        """What native code takes for the time when the next timer is due."""
         self.raised: BaseException | None = None
         """What a body raised that is no fault of the program."""
 
@@ -52,7 +54,8 @@ class PythonCalls:
 
     def follow_timers(self) -> None:
         """Tell native code when the next timer is due."""
-        self._machine.run_state.timer_ns = min(self._timers.next_ns, M64)
+        self.shown_ns = self._timers.next_ns
+        self._machine.run_state.timer_ns = min(self.shown_ns, M64)
 
     def _guarded(self, row: Helper) -> Callable[..., int]:
         body, machine, arity = row.body, self._machine, row.arity
