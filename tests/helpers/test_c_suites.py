@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from tests.support.clang import CLANG
+from tests.support.corpus import OURS
 from tests.support.csuite import compiled, record_suite, run_program, source_hash, suite_object, suite_rows
 from tests.support.oracle import golden
 from tests.support.record import recorder
-from xdpsim.errors import Unsupported
 from xdpsim.sim.sim import Sim
 
 SUITES = ("callbacks", "timers", "objects", "graph", "dynptr", "events", "iter", "throw", "casts", "user_ring")
@@ -25,22 +25,11 @@ def name_of(case: tuple[str, dict[str, Any]]) -> str:
 
 
 @pytest.mark.golden
+@pytest.mark.parametrize("engine", OURS)
 @pytest.mark.parametrize("case", ROWS, ids=name_of)
-def test_the_interpreter_gives_linuxs_answer(case: tuple[str, dict[str, Any]]) -> None:
+def test_our_engines_give_linuxs_answer(case: tuple[str, dict[str, Any]], engine: str) -> None:
     suite, row = case
-    assert {"name": row["name"], **run_program(suite_object(suite), row["name"], "interpreter")} == row
-
-
-@pytest.mark.golden
-@pytest.mark.parametrize("case", ROWS, ids=name_of)
-def test_the_jit_gives_it_too_or_says_that_it_cannot(case: tuple[str, dict[str, Any]]) -> None:
-    suite, row = case
-    try:
-        found = run_program(suite_object(suite), row["name"], "jit")
-    except Unsupported as err:
-        assert "does not run on the jit yet" in str(err)  # noqa: PT017  the other outcome is an answer
-        return
-    assert {"name": row["name"], **found} == row
+    assert {"name": row["name"], **run_program(suite_object(suite), row["name"], engine)} == row
 
 
 @pytest.mark.live

@@ -10,12 +10,10 @@ from tests.support.corpus import OURS, PACKET, Workbench, array
 from tests.support.helper_cases import GROUPS, VALUE_SIZE, Case, cases
 from tests.support.oracle import bytes_spec, golden
 from tests.support.record import recorder
-from xdpsim.errors import Rejected, Unsupported
+from xdpsim.errors import Rejected
 from xdpsim.isa.asm import assemble
 
 TARGETS = ("DEVMAP", "CPUMAP", "XSKMAP")
-JIT_LACKS = {"traces"}
-"""Groups whose helpers the jit refuses by name so far."""
 
 
 def answer(case: Case, engine: str) -> dict[str, Any]:
@@ -56,10 +54,6 @@ def expected(group: str) -> dict[str, Any]:
 @pytest.mark.parametrize("engine", OURS)
 @pytest.mark.parametrize("group", GROUPS)
 def test_helpers_do_what_linux_does(group: str, engine: str) -> None:
-    if engine == "jit" and group in JIT_LACKS:
-        with pytest.raises(Unsupported, match="does not run on the jit yet"):
-            answer(cases(group)[0], engine)
-        return
     known = expected(group)
     assert [case.name for case in cases(group)] == list(known)
     found = {case.name: answer(case, engine) for case in cases(group)}

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
-from xdpsim import Sim
+from tests.support.corpus import OURS
+from xdpsim import Sim, Unsupported
 from xdpsim.btf.parse import parse
 from xdpsim.btf.types import Btf
 from xdpsim.engines.kernel.functions import with_functions
-from xdpsim.errors import Unsupported
 from xdpsim.isa.asm import assemble
 from xdpsim.loader.model import Object, ProgramSpec, Subprogram
 from xdpsim.maps.spec import MapSpec
@@ -74,7 +74,7 @@ def load(case: Case, engine: str) -> LoadedObject:
     specs = {name: _spec(name, asm) for name, asm in case.programs.items()}
     loaded = Sim(engine=engine)._place(Object("case", specs, MAPS, BTF, "GPL"))
     for slot, name in case.slots.items():
-        number = loaded[name].number if engine != "jit" else loaded._programs[name].number
+        number = loaded[name].number
         assert loaded.maps["programs"].update_bytes(slot.to_bytes(4, "little"), number.to_bytes(4, "little"), 0) == 0
     return loaded
 
@@ -104,10 +104,6 @@ BTF, MAIN_TYPE, SUB_TYPE = _btf()
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "-"))
 def test_tail_calls(case: Case, engine: str) -> None:
-    if engine == "jit":
-        with pytest.raises(Unsupported, match="bpf_tail_call does not run on the jit yet"):
-            load(case, engine)["a"]
-        return
     loaded = load(case, engine)
     for run in (1, 2):
         outcome = loaded["a"].run(bytes(64))
@@ -118,9 +114,24 @@ def test_tail_calls(case: Case, engine: str) -> None:
         )
 
 
-def test_a_fault_names_the_program_that_it_is_in() -> None:
+@pytest.mark.parametrize("engine", OURS)
+def test_a_fault_names_the_program_that_it_is_in(engine: str) -> None:
     case = Case(
         "", {"a": f"r6 = r1; {JUMP.format(1)} r0 = 9; exit", "b": "r2 = 0; r0 = *(u8 *)(r2 +3); exit"}, {1: "b"}, 0, 0
     )
-    fault = load(case, "interpreter")["a"].run(bytes(64)).fault
+    fault = load(case, engine)["a"].run(bytes(64)).fault
     assert str(fault) == "b: insn 1 (r0 = *(u8 *)(r2 +3)): reads 1 byte at the number 3, which is no pointer"
+
+
+@pytest.mark.parametrize("engine", OURS)
+def test_a_program_that_does_not_run_is_refused_by_name_when_it_is_reached(engine: str) -> None:
+    specs = {"a": _spec("a", f"r6 = r1; {JUMP.format(1)} r0 = 9; exit"),
+             "b": replace(_spec("b", "r0 = 1; exit"), unsupported="b: no engine runs it")}  # fmt: skip
+    loaded = Sim(engine=engine)._place(Object("case", specs, MAPS, BTF, "GPL"))
+    assert loaded["a"].run(bytes(64)).value == 9
+    loaded.maps["programs"].update_bytes(
+        (1).to_bytes(4, "little"), loaded._programs["b"].number.to_bytes(4, "little"), 0
+    )
+    for _ in range(2):
+        with pytest.raises(Unsupported, match="no engine runs it"):
+            loaded["a"].run(bytes(64))

@@ -26,7 +26,7 @@ from tests.programs.test_objects import PROGRAMS, SECOND
 from tests.support.corpus import OURS
 from tests.support.oracle import golden
 from tests.support.record import recorder
-from xdpsim import XDP, Sim, Unsupported
+from xdpsim import XDP, Sim
 from xdpsim.analysis.coverage import Coverage
 from xdpsim.engines.kernel.engine import KernelEngine
 from xdpsim.engines.kernel.network import PrivateNetwork
@@ -43,15 +43,6 @@ LONGEST_DUMP = 40
 MOST_OF_THE_BLOCKS = 0.9
 RUNS = [(name, capture) for name in SECOND for capture in CAPTURES]
 KEPT = ("verdicts", "packets", "maps", "records")
-
-
-NOT_ON_JIT = {
-    "ct_firewall": "bpf_xdp_ct_lookup",
-    "dynptr_parse": "bpf_dynptr_from_xdp",
-    "option_walk": "bpf_loop",
-    "parser_chain": "bpf_tail_call",
-}
-"""Programs that the jit refuses, and the first call that it lacks: asserted, so that the entry goes when it runs."""
 
 
 def opened(name: str, engine: str, **load: Any) -> tuple[Sim, LoadedObject, Program]:
@@ -164,10 +155,6 @@ def assert_same(found: dict[str, Any], expected: dict[str, Any]) -> None:
 @pytest.mark.parametrize("engine", OURS)
 @pytest.mark.parametrize(("name", "capture"), RUNS)
 def test_every_packet_map_and_record_is_as_in_linux(name: str, capture: str, engine: str) -> None:
-    if engine == "jit" and name in NOT_ON_JIT:
-        with pytest.raises(Unsupported, match=f"{NOT_ON_JIT[name]} does not run on the jit yet"):
-            opened(name, engine)
-        return
     found = run_all(name, capture, engine)
     assert_same(found, recorded(name, capture))
 

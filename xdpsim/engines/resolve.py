@@ -62,6 +62,17 @@ def function_of(handle: int) -> tuple[int, int] | None:
     return ((handle >> 32) & 0xFFFF_FFF, handle & 0xFFFF_FFFF) if handle >> 60 == 1 else None
 
 
+def callable_slots(program: LoadedProgram) -> tuple[int, ...]:
+    """First slots of the functions that may be called back: those that the program takes a reference to."""
+    code = program.spec.code
+    targets = {
+        jump_target(len(code), slot, insn.imm)
+        for slot, insn in enumerate(code)
+        if insn is not None and insn.family is Family.LD_IMM64 and insn.op == "FUNC"
+    }
+    return tuple(sorted(target for target in targets if target < len(code) and code[target] is not None))
+
+
 def callee_row(program: LoadedProgram, slot: int, insn: Insn) -> Helper:
     """The row of the helper or the kernel function that `insn` calls."""
     if insn.family is Family.CALL_HELPER:

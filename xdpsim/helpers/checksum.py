@@ -39,7 +39,7 @@ def csum_fold(total: int) -> int:
     return (total & 0xFFFF) + (total >> 16)
 
 
-@native_helper(28)
+@native_helper(28, only_arguments=True)
 def bpf_csum_diff(rs: int, before: int, before_size: int, after: int, after_size: int, seed: int) -> int:
     """The sum, in 16 bits, that takes `before` out of `seed` and puts `after` in. Linux 6.18 takes odd sizes too."""
     total = seed & _LOW32

@@ -1,6 +1,7 @@
 """The kernel's own struct xdp_buff as XDP programs reach it through bpf_cast_to_kern_ctx, with the device behind it.
 
-It is a copy of the context, in the layout of the shipped Linux types, made anew whenever the program looks at it. Of
+It is a copy of the context, in the layout of the shipped Linux types, made anew whenever the program looks at it, or
+in native code whenever the packet has moved. Of
 the receive queue only device and number are there, of the device only its number: the rest cannot be touched.
 """
 

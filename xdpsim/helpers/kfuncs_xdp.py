@@ -72,10 +72,12 @@ def bpf_xdp_metadata_rx_vlan_tag(machine: Machine, ctx: int, protocol: int, tci:
     return 0
 
 
-@kfunc(args=(Arg.CTX,), returns=Ret.BTF_ID)
+@kfunc(args=(Arg.CTX,), returns=Ret.BTF_ID, copies_context=True)
 def bpf_cast_to_kern_ctx(machine: Machine, ctx: int) -> int:
     """The kernel's struct xdp_buff of the packet."""
-    return machine.part(KernelContext).address
+    copied = machine.part(KernelContext)
+    copied.fill()
+    return copied.address
 
 
 @kfunc(args=(Arg.CTX, Arg.ANYTHING), returns=Ret.INTEGER, moves_packet=True)

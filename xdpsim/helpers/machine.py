@@ -47,8 +47,11 @@ class Machine(Protocol):
     def part(self, kind: Callable[[Machine], T]) -> T:
         """The machine's one part of that class (its heap, its timers), made at first use."""
 
+    caller: Caller | None
+    """Who runs callbacks: the engine that runs."""
+
     def set_caller(self, caller: Caller) -> None:
-        """Say who runs callbacks: an engine does this when it is made."""
+        """Say who runs callbacks: an engine does this when it takes over."""
 
     @property
     def running(self) -> Any:

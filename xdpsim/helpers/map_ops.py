@@ -18,19 +18,19 @@ _VALUES = MAP.offset("values")
 _STRIDE = MAP.offset("value_stride")
 
 
-@native_helper(1)
+@native_helper(1, only_arguments=True)
 def bpf_map_lookup_elem(rs: int, map_: int, key: int) -> int:
     """Address of the value under `key`, 0 when there is none."""
     return call3(load64(map_ + _LOOKUP), rs, map_, key)
 
 
-@native_helper(2)
+@native_helper(2, only_arguments=True)
 def bpf_map_update_elem(rs: int, map_: int, key: int, value: int, flags: int) -> int:
     """Set the value under `key`; 0 or a negative errno of the map type."""
     return call5(load64(map_ + _UPDATE), rs, map_, key, value, flags)
 
 
-@native_helper(3)
+@native_helper(3, only_arguments=True)
 def bpf_map_delete_elem(rs: int, map_: int, key: int) -> int:
     """Remove `key`; 0 or a negative errno of the map type."""
     return call3(load64(map_ + _DELETE), rs, map_, key)

@@ -14,7 +14,7 @@ _CPU = RUN_STATE.offset("cpu")
 _LOW32 = 0xFFFF_FFFF
 
 
-@native_helper(195)
+@native_helper(195, only_arguments=True)
 def bpf_map_lookup_percpu_elem(rs: int, map_: int, key: int, cpu: int) -> int:
     """Address of the value of CPU `cpu` under `key`; 0 without one, for a CPU that is not there, or a shared value."""
     cpu = cpu & _LOW32

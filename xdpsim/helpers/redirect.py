@@ -24,7 +24,7 @@ _ACTION_MASK = 3
 _BROADCAST = 8
 
 
-@native_helper(23, programs=("XDP",), name="bpf_redirect")
+@native_helper(23, programs=("XDP",), name="bpf_redirect", redirects=True)
 def bpf_xdp_redirect(rs: int, ifindex: int, flags: int) -> int:
     """Send the packet out of interface `ifindex`; XDP_ABORTED unless `flags` is 0."""
     if flags:
@@ -35,7 +35,7 @@ def bpf_xdp_redirect(rs: int, ifindex: int, flags: int) -> int:
     return _XDP_REDIRECT
 
 
-@native_helper(51, programs=("XDP",))
+@native_helper(51, programs=("XDP",), redirects=True)
 def bpf_redirect_map(rs: int, map_: int, key: int, flags: int) -> int:
     """Send the packet where the map's entry says; without one, the verdict is the lower two bits of `flags`."""
     if flags & ~(_ACTION_MASK | load64(map_ + _REDIRECT_FLAGS)):

@@ -7,7 +7,7 @@ helpers/ids.py, argument and return kinds in the prototypes (protos.py), from wh
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from xdpsim.errors import XdpsimBug
@@ -49,6 +49,12 @@ class Helper:
     control: Control = Control.NONE
     variadic: bool = False
     """All five argument registers are passed on, whatever `args` says (trace_printk, get_branch_snapshot)."""
+    copies_context: bool = False
+    """What it returns is a copy of the context: native code asks for it again when a packet has moved."""
+    redirects: bool = False
+    """It may leave a redirect target."""
+    only_arguments: bool = False
+    """It looks at its arguments and at maps, not at the packet, its context or the clock."""
 
     @property
     def writes_memory(self) -> bool:
@@ -81,6 +87,8 @@ def declare(
     *,
     control: Control = Control.NONE,
     variadic: bool = False,
+    redirects: bool = False,
+    only_arguments: bool = False,
 ) -> None:
     """Register the body that serves programs of these types; the name must be the kernel's for that number."""
     for program_type in programs:
@@ -89,19 +97,24 @@ def declare(
             raise XdpsimBug(f"helper {helper_id} is {proto.name} in Linux, not {name}")
         if (helper_id, program_type) in HELPERS:
             raise XdpsimBug(f"helper {name} is declared twice for {program_type}")
-        HELPERS[helper_id, program_type] = Helper(
-            helper_id, name, proto.args, proto.returns, body, proto.moves_packet, control, variadic
-        )
+        row = Helper(helper_id, name, proto.args, proto.returns, body, proto.moves_packet, control, variadic)
+        HELPERS[helper_id, program_type] = replace(row, redirects=redirects, only_arguments=only_arguments)
 
 
 def native_helper(
-    helper_id: int, *, programs: tuple[str, ...] = (ANY_TYPE,), name: str = ""
+    helper_id: int,
+    *,
+    programs: tuple[str, ...] = (ANY_TYPE,),
+    name: str = "",
+    redirects: bool = False,
+    only_arguments: bool = False,
 ) -> Callable[[Callable[..., int | None]], NativeFunction]:
     """Declare a helper whose body is a native function; `name` where the body's own name differs."""
 
     def register(function: Callable[..., int | None]) -> NativeFunction:
         body = native(function)
-        declare(helper_id, name or body.name, body, programs)
+        traits = {"redirects": redirects, "only_arguments": only_arguments}
+        declare(helper_id, name or body.name, body, programs, **traits)
         return body
 
     return register
@@ -126,13 +139,14 @@ def kfunc(
     moves_packet: bool = False,
     control: Control = Control.NONE,
     variadic: bool = False,
+    copies_context: bool = False,
 ) -> Callable[[Body], Body]:
     """Declare a kernel function whose body is plain Python over the machine."""
 
     def register(function: Body) -> Body:
         if function.__name__ in KFUNCS:
             raise XdpsimBug(f"kfunc {function.__name__} is declared twice")
-        row = Helper(0, function.__name__, args, returns, function, moves_packet, control, variadic)
+        row = Helper(0, function.__name__, args, returns, function, moves_packet, control, variadic, copies_context)
         KFUNCS[row.name] = row
         return function
 

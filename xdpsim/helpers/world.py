@@ -66,19 +66,19 @@ def next_random(rs: int) -> int:
     return (x * RANDOM_MULTIPLIER) >> 32
 
 
-@native_helper(7)
+@native_helper(7, only_arguments=True)
 def bpf_get_prandom_u32(rs: int) -> int:
     """The next 32 random bits."""
     return next_random(rs)
 
 
-@native_helper(8)
+@native_helper(8, only_arguments=True)
 def bpf_get_smp_processor_id(rs: int) -> int:
     """The emulated CPU that runs the program."""
     return load32(rs + _CPU)
 
 
-@native_helper(42)
+@native_helper(42, only_arguments=True)
 def bpf_get_numa_node_id(rs: int) -> int:
     """The node of that CPU."""
     return load32(rs + _NUMA_NODE)

@@ -47,6 +47,10 @@ MAP = Struct(
     ("free_count", U64),
     ("spares", U64),  # per CPU: address of the node that its next replacement takes
     ("root", U64),
+    ("index", U64),  # LPM_TRIE: the tables that lookups read (lpm_index.py), 0 without
+    ("tables_used", U64),  # where the next table goes
+    ("tables_free", U64),  # first of the list of free ones
+    ("tables_end", U64),
     ("lru", U64),  # LRU_HASH, LRU_PERCPU_HASH: address of the lists (lru_lists.py)
     ("head", U64),  # QUEUE, STACK: where the next element goes
     ("tail", U64),  # and the oldest one

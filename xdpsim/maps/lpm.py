@@ -3,13 +3,14 @@
 Follows kernel/bpf/lpm_trie.c in all that can be seen: which prefix matches, what data a key keeps behind its prefix
 (all of it), the errno of each misuse, and the order of iteration, which is post-order: more specific prefixes first,
 the 0 side before the 1 side. A key is {u32 prefixlen, data}, data in network order. Its nodes
-are in lpm_nodes.py.
+are in lpm_nodes.py; lookups with keys of full length go by the tables of lpm_index.py.
 """
 
 from __future__ import annotations
 
 from xdpsim.maps.header import EINVAL, MAP, NEG_EEXIST, NEG_EINVAL, NEG_ENOENT, NEG_ENOSPC
 from xdpsim.maps.kind import ACCESS_FLAGS, LARGEST_ALLOCATION, MapKind, MapMemory, Problem, declare, slot_bytes
+from xdpsim.maps.lpm_index import build_index, lpm_index_add, lpm_index_find, lpm_index_find4, lpm_index_remove
 from xdpsim.maps.lpm_nodes import (
     NODE_DATA,
     NODE_IS_FORK,
@@ -36,6 +37,7 @@ _MAX = MAP.offset("max_entries")
 _COUNT = MAP.offset("count")
 _DATA_SIZE = MAP.offset("data_size")
 _ROOT = MAP.offset("root")
+_INDEX = MAP.offset("index")
 _MAX_DATA_BYTES = 256
 _TRIE_NODE_BYTES = 40
 """sizeof(struct lpm_trie_node): counts against the largest value."""
@@ -49,6 +51,9 @@ def lpm_lookup(rs: int, map_: int, key: int) -> int:
     if load32(key) > bits:
         return 0
     found = 0
+    if load32(key) == bits and load64(map_ + _INDEX):
+        found = lpm_index_find(map_, key)
+        return lpm_value(map_, found) if found else 0
     node = load64(map_ + _ROOT)
     while node:
         length = load32(node + NODE_LENGTH)
@@ -69,6 +74,9 @@ def lpm_lookup4(rs: int, map_: int, key: int) -> int:
         return 0
     word = bswap32(load32(key + 4))
     found = 0
+    if limit == 32 and load64(map_ + _INDEX):
+        found = lpm_index_find4(load64(map_ + _INDEX), word)
+        return found + NODE_DATA + 8 if found else 0
     node = load64(map_ + _ROOT)
     while node:
         length = load32(node + NODE_LENGTH)
@@ -114,6 +122,7 @@ def lpm_update(rs: int, map_: int, key: int, value: int, flags: int) -> int:
         return NEG_EINVAL
     link = lpm_find_link(map_, key)
     old = load64(link)
+    is_new = 0
     if old and lpm_is_key(map_, old, key) and load32(old + NODE_IS_FORK) == 0:
         if flags == BPF_NOEXIST:
             return NEG_EEXIST
@@ -123,9 +132,11 @@ def lpm_update(rs: int, map_: int, key: int, value: int, flags: int) -> int:
         if load32(map_ + _COUNT) >= load32(map_ + _MAX):
             return NEG_ENOSPC
         store32(map_ + _COUNT, load32(map_ + _COUNT) + 1)
+        is_new = 1
     node = lpm_new_node(map_, load32(key), 0, key + 4)
     map_init_special(map_, lpm_value(map_, node))
     map_copy_value(map_, lpm_value(map_, node), value)
+    lpm_index_add(map_, node, is_new)
     return lpm_place(map_, link, node, key)
 
 
@@ -141,6 +152,7 @@ def lpm_delete(rs: int, map_: int, key: int) -> int:
     if load32(node + NODE_IS_FORK) or lpm_is_key(map_, node, key) == 0:
         return NEG_ENOENT
     store32(map_ + _COUNT, load32(map_ + _COUNT) - 1)
+    lpm_index_remove(map_, node)
     zero = load64(node)
     one = load64(node + 8)
     if zero and one:
@@ -203,6 +215,7 @@ def _build(memory: MapMemory) -> None:
         )
 
     memory.key_of_slot = key_of_slot
+    build_index(memory)
 
 
 def _lookup(spec: MapSpec) -> NativeFunction:

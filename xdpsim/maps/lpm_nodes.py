@@ -1,8 +1,8 @@
 """The nodes of an LPM trie: bit comparison, walks, the free list. lpm.py says what they mean.
 
-A node is {child 0, child 1, prefixlen, is_fork, data rounded up to 8, value rounded up to 8}; a fork ("intermediate"
-in Linux) only joins two subtrees and holds no element. A node that is taken out is used again only after 64 others,
-so that a program may go on reading the value it looked up.
+A node is {child 0, child 1, prefixlen, is_fork, best, data rounded up to 8, value rounded up to 8}; a fork
+("intermediate" in Linux) only joins two subtrees and holds no element; `best` is for lpm_index.py. A node that is taken
+out is used again only after 64 others, so that a program may go on reading the value it looked up.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _FREE_LAST = MAP.offset("free_last")
 _FREE_COUNT = MAP.offset("free_count")
 _ROOT = MAP.offset("root")
 
-NODE_LENGTH, NODE_IS_FORK, NODE_DATA = 16, 20, 24
+NODE_LENGTH, NODE_IS_FORK, NODE_BEST, NODE_DATA = 16, 20, 24, 32
 """Offsets in a node; its two children come first."""
 RESTING_NODES = 64
 """Free nodes that are not used again yet."""

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from xdpsim.bits import round_up
 from xdpsim.memory.arena import Block
 from xdpsim.memory.layout import U32, U64, Struct
 
 DEFAULT_BATCH = 1024
+_LINE = 64
+_APART = 2 * _LINE
+"""Between columns: were they a power of two apart, one packet's words would fight for one set of the cache."""
 
 COLUMNS: tuple[tuple[str, int], ...] = (
     ("frame", U64),  # address of the frame
@@ -71,15 +75,16 @@ class Batch:
 
     def __init__(self, capacity: int = DEFAULT_BATCH) -> None:
         self.capacity, self.count = capacity, 0
-        self._block = Block(BATCH.size + sum(8 * capacity for _ in COLUMNS), "batch")
+        rooms = {name: round_up(width * capacity, _LINE) + _APART for name, width in COLUMNS}
+        self._block = Block(round_up(BATCH.size, _LINE) + sum(rooms.values()), "batch")
         self.address = self._block.address
         table = self._block.view[: BATCH.size].cast("Q")
-        at = BATCH.size
+        at = round_up(BATCH.size, _LINE)
         for number, (name, width) in enumerate(COLUMNS):
             column = self._block.view[at : at + width * capacity].cast("Q" if width == U64 else "I")
             setattr(self, name, column)
             table[number] = self._block.address + at
-            at += 8 * capacity
+            at += rooms[name]
 
     def clear(self) -> None:
         """Forget the packets; their frames go back to the pool first."""

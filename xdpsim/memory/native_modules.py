@@ -28,6 +28,7 @@ NATIVE_MODULES: tuple[str, ...] = (
     "xdpsim.maps.keyless",
     "xdpsim.maps.local_storage",
     "xdpsim.maps.lpm",
+    "xdpsim.maps.lpm_index",
     "xdpsim.maps.lpm_nodes",
     "xdpsim.maps.lru",
     "xdpsim.maps.lru_links",

@@ -101,7 +101,7 @@ def target_machine(opt: int = 2) -> Any:
     import llvmlite.binding as llvm
 
     return llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=cpu_features(), opt=opt, reloc="pic", jit=True
+        cpu=llvm.get_host_cpu_name(), features=cpu_features(), opt=opt, reloc="pic", codemodel="small", jit=True
     )
 
 

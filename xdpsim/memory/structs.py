@@ -73,13 +73,18 @@ RUN_STATE = Struct(
     ("numa_node", U32),
     ("cpus", U32),
     ("tail_calls", U32),
-    ("pending", U32),  # a Python helper raised: leave as soon as it returns
+    ("pending", U32),  # a Python helper left a fault whose slot its caller fills in
+    ("running", U32),  # number of the program that called the Python helper
     ("insns", U64),
     ("budget", U64),
     ("regions", U64),  # address of the sorted REGION array
     ("region_count", U64),
     ("context", U64),  # what r1 holds when a program starts
-    ("stack_low", U64),  # lowest address of the current function's stack frame
+    ("stack_low", U64),  # lowest address of the current function's stack frame: where the next one begins
+    ("call_base", U64),  # where the running program's main function has its frame: calls are counted from there
+    ("entries", U64),  # compiled programs: address of their entry points by number
+    ("entry_count", U64),
+    ("timer_ns", U64),  # when the first timer is due
     ("packet", U64),  # index of the packet in its batch, so that events find their packet
     ("fault", FAULT),
     ("redirect", REDIRECT),

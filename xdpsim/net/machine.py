@@ -61,7 +61,7 @@ class EmulatedMachine:
         self._maps: dict[int, Map] = {}
         self._record_types: dict[str, tuple[Btf, int]] = {}
         self._load_runner: Callable[[int], Any] = lambda number: None
-        self._caller: Caller | None = None
+        self.caller: Caller | None = None
         self._owners: dict[int, Map] = {}
         self.rings: list[Map] = []
         self._parts: dict[Any, Any] = {}
@@ -116,23 +116,23 @@ class EmulatedMachine:
 
     def set_caller(self, caller: Caller) -> None:
         """Say who runs callbacks: the engine."""
-        self._caller = caller
+        self.caller = caller
 
     @property
     def running(self) -> Any:
         """The program whose insn calls the helper."""
-        assert self._caller is not None
-        return self._caller.running
+        assert self.caller is not None
+        return self.caller.running
 
     def call_back(self, function: int, *args: int) -> int:
         """Run a function of the running program, given by its handle; its r0."""
-        assert self._caller is not None
-        return self._caller.call_back(function, *args)
+        assert self.caller is not None
+        return self.caller.call_back(function, *args)
 
     def run_callback(self, function: int, *args: int) -> Stop:
         """Run a function by itself, as a timer does; how it ended."""
-        assert self._caller is not None
-        return Stop(self._caller.run_callback(function, *args))
+        assert self.caller is not None
+        return Stop(self.caller.run_callback(function, *args))
 
     def emit(self, kind: str, data: object) -> None:
         """Record an event of the packet that is running; records whose type is known get their `value` by BTF."""

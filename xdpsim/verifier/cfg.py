@@ -5,6 +5,7 @@ Works on any decoded program, accepted or not: a jump that leaves the program go
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -81,10 +82,10 @@ def function_at(code: Code, entry: int) -> Function:
     return Function(code, entry, tuple(sorted(seen)))
 
 
-def functions(code: Code) -> dict[int, Function]:
-    """Every function that the program can enter by calls, the main one first, by entry slot."""
+def functions(code: Code, callbacks: Iterable[int] = ()) -> dict[int, Function]:
+    """Every function that the program can enter by calls, and the `callbacks`; the main one first, by entry slot."""
     found: dict[int, Function] = {}
-    left = [0]
+    left = [*callbacks, 0]
     while left:
         entry = left.pop()
         if entry in found or entry == STRAY or not code:

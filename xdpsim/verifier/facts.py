@@ -6,18 +6,23 @@ A forward data flow over the whole program: it follows context pointers and map 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from xdpsim.helpers.rows import helper_for
+from xdpsim.helpers.rows import Arg, helper_for
 from xdpsim.isa.insn import Code, Insn
 from xdpsim.isa.rows import ATOMIC, Family
+from xdpsim.maps.spec import MapSpec
+from xdpsim.maps.types import BPF_F_RDONLY_PROG
 from xdpsim.memory.structs import STACK_FRAME_BYTES
 from xdpsim.verifier.cfg import STRAY, call_target, successors
 
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """A pointer that is known: `kind` is "ctx", "stack" or "map", `offset` its distance in bytes, `map` an index.
+    """A pointer that is known: `kind` is "ctx", "stack", "map", "value" or "func".
+
+    `offset` is its distance in bytes, of a function its first slot; `map` an index. A "value" lies in a map's slot 0.
 
     Kind "in_stack" is what may be a pointer into the function's own stack, nobody knows where: a stack pointer moved by
     an unknown amount, or on one of several ways here. A register without an entry is no such pointer.
@@ -26,28 +31,39 @@ class Pointer:
     kind: str
     offset: int = 0
     map: int = 0
+    was_spilled: bool = False
+    """It came back from the stack, where a program that nobody verified may have overwritten it behind our back."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What holds on every path. By slot: the context offset of each load or store through the context, the index of
-    each call's map where it is one and the same.
-
-    The rest is known of verified programs only. `dead` slots are never reached. `accesses` names what each load, store
-    or atomic goes through: "context", "stack", "packet", "map_value", "memory" (proven to lie inside) or "kernel".
-    `written_maps` are indexes of maps whose values a store or a call of the program may change. `writes_packet` is
-    False when the packet leaves as it came.
-    """
+    """What an engine may rely on, by slot. Where a slot is missing nothing is proven of it, and it is checked."""
 
     context_offsets: dict[int, int] = field(default_factory=dict)
+    """The context offset of a load or store that goes through the context."""
     call_maps: dict[int, int] = field(default_factory=dict)
+    """The index of the map that a call is given in r1."""
+    callbacks: dict[int, int] = field(default_factory=dict)
+    """The first slot of the function that a call is given in r2."""
+    stack_offsets: dict[int, int] = field(default_factory=dict)
+    """The offset from r10 of an access that stays inside the function's own stack frame."""
+    proven: frozenset[int] = frozenset()
+    """Loads, stores and atomics that touch only what they may, by whatever pointer."""
+    arguments: dict[int, frozenset[int]] = field(default_factory=dict)
+    """The argument registers of a call that hold what the callee's row asks for."""
     stack_bytes: int = 0
     """How far below r10 the program may reach: the lowest constant offset that it forms."""
     verified: bool = False
+    """From here on: of verified programs only, all of whose accesses and arguments are proven, and which end."""
     dead: frozenset[int] = frozenset()
+    """Slots that are never reached."""
     accesses: dict[int, str] = field(default_factory=dict)
+    """What each load, store or atomic goes through: "context", "stack", "packet", "map_value", "memory" (it lies inside)
+    or "kernel", which may still fail."""
     written_maps: frozenset[int] | None = None
+    """Indexes of maps whose values a store or a call of the program may change."""
     writes_packet: bool = True
+    """False when the packet leaves as it came."""
 
 
 _STACK = ("stack", "in_stack")
@@ -57,16 +73,17 @@ Values = dict[int | tuple[str, int], Pointer]
 """Known pointers by register number, and by ("stack", offset) for spilled ones."""
 
 
-def find_facts(code: Code, program_type: str) -> Facts:
-    """Run the data flow to its fixed point."""
-    states: dict[int, Values] = {0: {1: Pointer("ctx"), 10: Pointer("stack")}}
-    left = [0] if code else []
+def find_facts(code: Code, program_type: str, maps: Sequence[MapSpec] = (), callbacks: Iterable[int] = ()) -> Facts:
+    """Run the data flow to its fixed point; `callbacks` are the first slots of functions that helpers call."""
+    states: dict[int, Values] = {slot: {10: Pointer("stack")} for slot in callbacks}
+    states |= {0: {10: Pointer("stack")} if 0 in states else {1: Pointer("ctx"), 10: Pointer("stack")}}
+    left = list(states) if code else []
     while left:
         slot = left.pop()
         insn = code[slot]
         if insn is None:
             continue
-        after = _step(insn, states[slot], program_type)
+        after = _step(slot, insn, states[slot], program_type)
         targets = [(target, after) for target in successors(code, slot)]
         if insn.family is Family.CALL_LOCAL:
             arguments: Values = {r: p for r in range(1, 6) if (p := states[slot].get(r)) and p.kind not in _STACK}
@@ -74,7 +91,7 @@ def find_facts(code: Code, program_type: str) -> Facts:
         for target, values in targets:
             if target != STRAY and _merge(states, target, values):
                 left.append(target)
-    return _collect(code, states)
+    return _Collector(code, program_type, maps, states).collect()
 
 
 def _merge(states: dict[int, Values], slot: int, values: Values) -> bool:
@@ -88,13 +105,27 @@ def _merge(states: dict[int, Values], slot: int, values: Values) -> bool:
         ways = old.get(place), values.get(place)
         if ways[0] is not None and ways[0] == ways[1]:
             kept[place] = ways[0]
+        elif ways[0] is not None and ways[1] is not None and _spilled(ways[0]) == _spilled(ways[1]):
+            kept[place] = _spilled(ways[0])
         elif any(way is not None and way.kind in _STACK for way in ways):
             kept[place] = Pointer("in_stack")
     states[slot] = kept
     return kept != old
 
 
-def _step(insn: Insn, before: Values, program_type: str) -> Values:
+def _spilled(pointer: Pointer) -> Pointer:
+    return replace(pointer, was_spilled=True)
+
+
+def _reference(slot: int, insn: Insn) -> Pointer | None:
+    if insn.op in ("MAP_FD", "MAP_IDX"):
+        return Pointer("map", map=insn.imm)
+    if insn.op in ("MAP_VALUE", "MAP_IDX_VALUE"):
+        return Pointer("value", insn.next_imm & 0xFFFF_FFFF, insn.imm)
+    return Pointer("func", slot + 1 + insn.imm) if insn.op == "FUNC" else None
+
+
+def _step(slot: int, insn: Insn, before: Values, program_type: str) -> Values:
     values = dict(before)
     family, dst = insn.family, insn.dst
     source = before.get(insn.src)
@@ -105,10 +136,10 @@ def _step(insn: Insn, before: Values, program_type: str) -> Values:
     elif family is Family.ALU and any(p and p.kind in _STACK for p in (before.get(dst), insn.uses_reg and source)):
         _assign(values, dst, Pointer("in_stack"))
     elif family is Family.LD_IMM64:
-        is_map = insn.op in ("MAP_FD", "MAP_IDX")
-        _assign(values, dst, Pointer("map", map=insn.imm) if is_map else None)
+        _assign(values, dst, _reference(slot, insn))
     elif family is Family.LOAD and source and source.kind == "stack" and insn.width == 8:
-        _assign(values, dst, before.get(("stack", source.offset + insn.off)))
+        spilled = before.get(("stack", source.offset + insn.off))
+        _assign(values, dst, _spilled(spilled) if spilled else None)
     elif family is Family.LOAD and source and source.kind == "in_stack" and insn.width == 8:
         _assign(values, dst, source if _holds_stack_pointer(before) else None)
     elif family is Family.STORE_REG or family is Family.STORE_IMM or family is Family.STORE_RELEASE:
@@ -169,34 +200,100 @@ def _may_write_stack(insn: Insn, before: Values, program_type: str) -> bool:
     return row is None or row.writes_memory
 
 
-def _collect(code: Code, states: dict[int, Values]) -> Facts:
-    facts: dict[str, dict[int, int]] = {"context": {}, "maps": {}}
-    lowest = 0
-    for slot, values in states.items():
-        insn = code[slot]
-        if insn is None:
-            continue
+class _Collector:
+    """Reads the facts off the states of the fixed point."""
+
+    def __init__(self, code: Code, program_type: str, maps: Sequence[MapSpec], states: dict[int, Values]) -> None:
+        self._code, self._type, self._maps, self._states = code, program_type, maps, states
+        self._lowest = 0
+        self._context: dict[int, int] = {}
+        self._call_maps: dict[int, int] = {}
+        self._callbacks: dict[int, int] = {}
+        self._stack: dict[int, int] = {}
+        self._proven: set[int] = set()
+        self._arguments: dict[int, frozenset[int]] = {}
+
+    def collect(self) -> Facts:
+        """The facts."""
+        for slot, values in self._states.items():
+            insn = self._code[slot]
+            if insn is None:
+                continue
+            self._note_stack(insn, values)
+            if insn.family in (Family.CALL_HELPER, Family.CALL_KFUNC):
+                self._note_call(slot, insn, values)
+            through = values.get(insn.src if insn.family in _LOADS else insn.dst)
+            if _is_access(insn) and through:
+                self._note_access(slot, insn, through)
+        return Facts(
+            *(self._context, self._call_maps, self._callbacks, self._stack, frozenset(self._proven), self._arguments),
+            stack_bytes=min(-self._lowest, STACK_FRAME_BYTES),
+        )
+
+    def _note_stack(self, insn: Insn, values: Values) -> None:
         for pointer in values.values():
-            lowest = min(lowest, pointer.offset if pointer.kind == "stack" else 0)
+            self._lowest = min(self._lowest, pointer.offset if pointer.kind == "stack" else 0)
         if _uses_unknown_place(insn, values):
-            lowest = -STACK_FRAME_BYTES
-        if insn.family is Family.CALL_HELPER and (given := values.get(1)) and given.kind == "map":
-            facts["maps"][slot] = given.map
-        through = values.get(insn.src if insn.family in _LOADS else insn.dst)
-        if insn.opcode & 7 in (1, 2, 3) and through:
-            if through.kind == "ctx":
-                facts["context"][slot] = through.offset + insn.off
-            elif through.kind == "stack":
-                lowest = min(lowest, through.offset + insn.off)
-    return Facts(facts["context"], facts["maps"], min(-lowest, STACK_FRAME_BYTES))
+            self._lowest = -STACK_FRAME_BYTES
+
+    def _note_access(self, slot: int, insn: Insn, through: Pointer) -> None:
+        offset = through.offset + insn.off
+        if through.kind == "ctx":
+            self._context[slot] = offset
+        elif through.kind == "stack":
+            self._lowest = min(self._lowest, offset)
+            if not through.was_spilled and -STACK_FRAME_BYTES <= offset <= -insn.width:
+                self._stack[slot] = offset
+        elif insn.family is Family.ATOMIC and offset % insn.width:
+            return
+        elif (
+            not through.was_spilled
+            and through.kind == "value"
+            and self._fits_value(through, insn.off, insn.width, insn.family not in _LOADS)
+        ):
+            self._proven.add(slot)
+
+    def _fits_value(self, pointer: Pointer, offset: int, size: int, is_write: bool) -> bool:
+        if not 0 <= pointer.map < len(self._maps):
+            return False
+        spec, start = self._maps[pointer.map], pointer.offset + offset
+        is_writable = not (spec.read_only or spec.flags & BPF_F_RDONLY_PROG)
+        return spec.type == "ARRAY" and 0 <= start <= spec.value_size - size and (is_writable or not is_write)
+
+    def _note_call(self, slot: int, insn: Insn, values: Values) -> None:
+        if (given := values.get(1)) and given.kind == "map" and given.offset == 0:
+            self._call_maps[slot] = given.map
+        if (function := values.get(2)) and function.kind == "func" and not function.was_spilled:
+            self._callbacks[slot] = function.offset
+        row = helper_for(insn.imm, self._type) if insn.family is Family.CALL_HELPER else None
+        if row is not None:
+            good = {n for n, kind in enumerate(row.args, start=1) if self._is_good(kind, values.get(n), slot)}
+            self._arguments[slot] = frozenset(good)
+
+    def _is_good(self, kind: Arg, given: Pointer | None, slot: int) -> bool:
+        """Whether an argument is surely what its kind asks for."""
+        if given is None or given.was_spilled:
+            return False
+        if kind is Arg.CONST_MAP_PTR or kind is Arg.CTX:
+            return given.kind == ("map" if kind is Arg.CONST_MAP_PTR else "ctx") and given.offset == 0
+        index = self._call_maps.get(slot, -1)
+        if kind not in (Arg.MAP_KEY, Arg.MAP_VALUE) or not 0 <= index < len(self._maps):
+            return False
+        size = self._maps[index].key_size if kind is Arg.MAP_KEY else self._maps[index].value_size
+        if given.kind == "stack":
+            return -STACK_FRAME_BYTES <= given.offset <= -size
+        return given.kind == "value" and self._fits_value(given, 0, size, is_write=False)
+
+
+def _is_access(insn: Insn) -> bool:
+    return insn.opcode & 7 in (1, 2, 3)
 
 
 def _uses_unknown_place(insn: Insn, values: Values) -> bool:
-    """Whether an access or a call goes through a pointer to nobody knows where in the stack."""
+    """Whether the stack may be reached where nobody knows: through a pointer that was moved, or by another function."""
     if insn.family in (Family.CALL_HELPER, Family.CALL_LOCAL, Family.CALL_KFUNC):
-        used = [values.get(register) for register in range(1, 6)]
-    elif insn.opcode & 7 in (1, 2, 3):
-        used = [values.get(insn.src if insn.family in _LOADS else insn.dst)]
-    else:
-        return False
-    return any(pointer is not None and pointer.kind == "in_stack" for pointer in used)
+        given = [pointer for n in range(1, 6) if (pointer := values.get(n))]
+        runs_code = insn.family is Family.CALL_LOCAL or any(pointer.kind == "func" for pointer in given)
+        return any(p.kind == "in_stack" or (runs_code and p.kind == "stack") for p in given)
+    pointer = values.get(insn.src if insn.family in _LOADS else insn.dst)
+    return _is_access(insn) and pointer is not None and pointer.kind == "in_stack"

@@ -8,17 +8,14 @@ import re
 import pytest
 
 from tests.support.corpus import Workbench, array
-from xdpsim import Sim, Unsupported
+from xdpsim import Sim
 from xdpsim.engines.fault import FaultKind
 from xdpsim.engines.jit.emit import EMIT, EMIT_BRANCH, EMIT_FAMILY
 from xdpsim.engines.jit.module import Module
 from xdpsim.engines.limits import DEFAULT_BUDGET
 from xdpsim.engines.resolve import _REFUSED_FAMILIES
-from xdpsim.helpers.ids import HELPERS_OF_TYPE
-from xdpsim.helpers.rows import HELPERS, Control
 from xdpsim.isa.asm import assemble
 from xdpsim.isa.rows import ALU, BRANCH, Family
-from xdpsim.memory.native import NativeFunction
 
 COUNT = "r1 = map_value[0]; r0 = *(u64 *)(r1 +0); r0 += 1; *(u64 *)(r1 +0) = r0; exit"
 
@@ -26,7 +23,7 @@ COUNT = "r1 = map_value[0]; r0 = *(u64 *)(r1 +0); r0 += 1; *(u64 *)(r1 +0) = r0;
 def test_every_row_has_an_emitter() -> None:
     assert EMIT.keys() == ALU.keys()
     assert EMIT_BRANCH.keys() == BRANCH.keys()
-    assert set(Family) - EMIT_FAMILY.keys() <= {*_REFUSED_FAMILIES, Family.CALL_KFUNC}
+    assert set(Family) - EMIT_FAMILY.keys() <= {*_REFUSED_FAMILIES}
 
 
 def test_the_code_holds_no_address() -> None:
@@ -53,25 +50,6 @@ def test_programs_can_be_dropped() -> None:
     for number in range(20):
         assert Sim(engine="jit").load_insns(f"r0 = {number}; exit", "XDP").run(bytes(64)).value == number
     gc.collect()
-
-
-@pytest.mark.parametrize(
-    "name",
-    sorted(
-        {
-            row.name
-            for (number, program_type), row in HELPERS.items()
-            if row.control is Control.NONE
-            and not isinstance(row.body, NativeFunction)
-            and number in HELPERS_OF_TYPE["XDP"]
-            and program_type in ("*", "XDP")
-        }
-    ),
-)
-def test_helpers_in_python_are_refused_by_name(name: str) -> None:
-    (number,) = {row.id for row in HELPERS.values() if row.name == name}
-    with pytest.raises(Unsupported, match=f"{name} does not run on the jit yet"):
-        Sim(engine="jit").load_insns(f"call {number}; exit", "XDP")
 
 
 @pytest.mark.parametrize(

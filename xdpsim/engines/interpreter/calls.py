@@ -121,6 +121,9 @@ def throw(cpu: Cpu, row: Helper, slot: int) -> Op:
         del frames[cpu.base :]
         cpu.open_stack_frame()
         if caught_at[0] is not None:
+            cookie = regs[1]
+            cpu.clear_registers(arguments=True)
+            regs[1] = cookie
             return caught_at[0]
         regs[0] = regs[1]
         return leave()

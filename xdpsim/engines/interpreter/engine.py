@@ -15,7 +15,7 @@ from xdpsim.engines.interpreter.context import ContextAccess
 from xdpsim.engines.interpreter.cpu import TO_HELPER, CallFrame, Cpu, Faulted, Finished, Op, Returned, Switched
 from xdpsim.engines.limits import DEFAULT_BUDGET
 from xdpsim.engines.protocol import LoadedProgram
-from xdpsim.engines.resolve import callee_row, check_runnable, function_of, imm64_value
+from xdpsim.engines.resolve import callable_slots, callee_row, check_runnable, function_of, imm64_value
 from xdpsim.helpers.machine import Machine
 from xdpsim.helpers.rows import Control, Helper
 from xdpsim.helpers.timers import Timers
@@ -85,7 +85,8 @@ class InterpreterEngine:
     def call_back(self, function: int, *args: int) -> int:
         """Run the function behind a handle on the next stack frame; r0. A fault in it ends the whole program."""
         cpu, place = self.cpu, function_of(function)
-        if place is None or (program := self.machine.runner(place[0])) is None:
+        program = self.machine.runner(place[0]) if place else None
+        if place is None or program is None or place[1] not in program.callable:
             raise cpu.fault(FaultKind.STRAY, 0, function)
         if len(cpu.frames) - cpu.base + 1 >= CALL_FRAMES:
             raise cpu.fault(FaultKind.CALL_DEPTH, place[1])
@@ -105,9 +106,10 @@ class InterpreterEngine:
         """Run a function by itself, as a timer does; how it ended."""
         place = function_of(function)
         program = self.machine.runner(place[0]) if place else None
-        if place is None or program is None:
+        if place is None or program is None or place[1] not in program.callable:
             record_fault(self.machine.run_state, FaultKind.STRAY, 0, function)
             return Stop.FAULT
+        self.machine.set_caller(self)
         self.cpu.enter(program)
         self.cpu.regs[1 : len(args) + 1] = args
         result: Stop = program.run_from(place[1])
@@ -121,6 +123,7 @@ class InterpretedProgram:
 
     def __init__(self, engine: InterpreterEngine, program: LoadedProgram) -> None:
         self.engine, self.program = engine, program
+        self.callable = frozenset(callable_slots(program))
         fields = ContextAccess(engine.cpu, program.spec.type, program.spec.attach_type)
         engine.cpu.loading_length = len(program.spec.code)
         self.ops: list[Op] = [
@@ -152,6 +155,7 @@ class InterpretedProgram:
     def run_batch(self, batch: Batch, start: int) -> tuple[int, Stop]:
         """See engines/protocol.Runner."""
         machine, cpu, timers = self.engine.machine, self.engine.cpu, self.engine.timers
+        machine.set_caller(self.engine)
         packet, block, state = cpu.space.packet, machine.pool.block, machine.run_state.address
         packet.view, packet.base = block.view, block.address
         for index in range(start, batch.count):

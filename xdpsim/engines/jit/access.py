@@ -1,8 +1,9 @@
 """Loads, stores and atomics as LLVM IR.
 
-Accesses at a constant offset from r10 inside the frame need no check; context loads are translated by the context's
-rows; all others compare with the packet's limits and ask the runtime (memory/space_ops.py) when that misses. Last of
-all comes the context: a pointer to it may have come through memory, where verifier/facts.py does not follow it.
+What the facts prove needs no check, and an access at a known place of the function's own stack frame is addressed
+directly; context loads are translated by the context's rows; all others compare with the packet's limits and ask the
+runtime (memory/space_ops.py) when that misses. Last of all comes the context: a pointer to it may have come through
+memory, where verifier/facts.py does not follow it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from xdpsim.engines.jit.function import FunctionEmitter
 from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import ATOMIC, Family
 from xdpsim.memory.layout import Member
-from xdpsim.memory.structs import RUN_STATE, STACK_FRAME_BYTES, XDP_BUFF
+from xdpsim.memory.structs import RUN_STATE, XDP_BUFF
 
 _DATA_META = RUN_STATE.offset("xdp") + XDP_BUFF.offset("data_meta")
 _DATA_END = RUN_STATE.offset("xdp") + XDP_BUFF.offset("data_end")
@@ -28,23 +29,45 @@ def load(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
             f.fault(FaultKind.CONTEXT, slot, str(offset), insn.width)
             f.place(f.label())
         return False
-    bits = insn.width * 8
-    address = _address(f, insn.src, insn.off)
-    done = f.label()
-    _check(f, slot, insn, insn.src, address, is_write=False, context_done=done)
-    value = f.value(f"load i{bits}, ptr {f.pointer(address)}, align 1")
-    _set_loaded(f, insn, value, bits)
-    f.line(f"br label %{done}")
-    f.place(done)
+    pointer = _proven_pointer(f, slot, insn, insn.src)
+    if pointer is not None:
+        _set_loaded(f, insn, f.value(f"load i{insn.width * 8}, ptr {pointer}, align 1"), insn.width * 8)
+        return False
+    _checked_load(f, slot, insn)
     return False
 
 
-def _set_loaded(f: FunctionEmitter, insn: Insn, value: str, bits: int) -> None:
-    """Put what was loaded into dst, extended as the instruction says."""
+def _checked_load(f: FunctionEmitter, slot: int, insn: Insn) -> None:
+    """The access goes on with what memory or, on the cold way, a field of the context gives."""
+    bits, address = insn.width * 8, _address(f, insn.src, insn.off)
+    found, joined = f.label(), f.label()
+    from_context = _check(f, slot, insn, address, is_write=False, context_done=found)
+    plain = f.label()
+    f.line(f"br label %{plain}")
+    f.place(plain)
+    loaded = f.value(f"load i{bits}, ptr {f.pointer(address)}, align 1")
+    value = _extended(f, insn, loaded, bits)
+    f.line(f"br label %{joined}")
+    f.place(found)
+    other = _extended(f, insn, from_context, 64)
+    f.line(f"br label %{joined}")
+    f.place(joined)
+    f.set_register(insn.dst, f.value(f"phi i64 [ {value}, %{plain} ], [ {other}, %{found} ]"))
+
+
+def _extended(f: FunctionEmitter, insn: Insn, value: str, bits: int) -> str:
+    """What was loaded as 64 bits, extended as the instruction says."""
     if insn.family is Family.LOAD_SX:
         if bits > insn.width * 8:
             value = f.value(f"trunc i{bits} {value} to i{insn.width * 8}")
-        f.set_register(insn.dst, f.value(f"sext i{insn.width * 8} {value} to i64"))
+        return f.value(f"sext i{insn.width * 8} {value} to i64")
+    return value if bits == 64 else f.value(f"zext i{bits} {value} to i64")
+
+
+def _set_loaded(f: FunctionEmitter, insn: Insn, value: str, bits: int) -> None:
+    """Put what was loaded into dst."""
+    if insn.family is Family.LOAD_SX:
+        f.set_register(insn.dst, _extended(f, insn, value, bits))
     else:
         f.set_register(insn.dst, value, bits)
 
@@ -60,31 +83,32 @@ def _context_load(f: FunctionEmitter, slot: int, insn: Insn, offset: int) -> boo
     member: Member | None = f.context.load(offset, insn.width, f.program.spec.attach_type, insn.family)
     if member is None:
         return False
+    f.needs.context_fields.add(member.name)
     bits = member.width * 8
     value = f.value(f"load i{bits}, ptr {f.state_pointer(f.context.offset + member.offset)}, align 1")
     _set_loaded(f, insn, value, bits)
     return True
 
 
-def _context_access(f: FunctionEmitter, slot: int, insn: Insn, address: str, done: str | None) -> None:
-    """The cold way of an access that hit nothing else: load a context field and go to `done`, or fault."""
+def _context_access(f: FunctionEmitter, slot: int, insn: Insn, address: str, done: str | None) -> str:
+    """The cold way of an access that hit nothing else: find a context field's value and go to `done`, or fault."""
     start = f.value(f"add i64 %rs, {f.context.offset}")
     inner = f.value(f"sub i64 {address}, {start}")
     inside, outside = f.label(), f.label()
     is_inside = f.value(f"icmp ult i64 {inner}, {f.context.context.size}")
     f.line(f"br i1 {is_inside}, label %{inside}, label %{outside}")
     f.place(inside)
+    value = ""
     if done is not None:
-        found, refused = f.label(), f.label()
+        refused = f.label()
         result = f.value(f"call {{ i64, i1 }} {f.context_loader(insn.width, insn.family)}(ptr %state, i64 {inner})")
         is_field = f.value(f"extractvalue {{ i64, i1 }} {result}, 1")
-        f.line(f"br i1 {is_field}, label %{found}, label %{refused}")
-        f.place(found)
-        _set_loaded(f, insn, f.value(f"extractvalue {{ i64, i1 }} {result}, 0"), 64)
-        f.line(f"br label %{done}")
+        value = f.value(f"extractvalue {{ i64, i1 }} {result}, 0")
+        f.line(f"br i1 {is_field}, label %{done}, label %{refused}")
         f.place(refused)
     f.fault(FaultKind.CONTEXT, slot, inner, insn.width, int(done is None))
     f.place(outside)
+    return value
 
 
 def context_loader(name: str, context: NativeContext, attach_type: int, width: int, family: Family) -> str:
@@ -116,17 +140,17 @@ def _widened(value: str, width: int) -> str:
 
 def store(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
     """*(size *)(dst + off) = src | imm."""
-    offset = _context_offset(f, slot)
-    if offset is not None:
-        f.fault(FaultKind.CONTEXT, slot, str(offset), insn.width, 1)
-        f.place(f.label())
+    if _refuses_context(f, slot, insn):
         return False
     bits = insn.width * 8
     is_imm = insn.family is Family.STORE_IMM
     value = str(insn.imm & mask(bits)) if is_imm else f.register(insn.src, bits)
-    address = _address(f, insn.dst, insn.off)
-    _check(f, slot, insn, insn.dst, address, is_write=True)
-    f.line(f"store i{bits} {value}, ptr {f.pointer(address)}, align 1")
+    pointer = _proven_pointer(f, slot, insn, insn.dst)
+    if pointer is None:
+        address = _address(f, insn.dst, insn.off)
+        _check(f, slot, insn, address, is_write=True)
+        pointer = f.pointer(address)
+    f.line(f"store i{bits} {value}, ptr {pointer}, align 1")
     return False
 
 
@@ -135,17 +159,15 @@ _RMW = {"add": "add", "or": "or", "and": "and", "xor": "xor", "xchg": "xchg"}
 
 def atomic(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
     """An atomic read-modify-write; its address must be aligned, as Linux demands."""
-    offset = _context_offset(f, slot)
-    if offset is not None:
-        f.fault(FaultKind.CONTEXT, slot, str(offset), insn.width, 1)
-        f.place(f.label())
+    if _refuses_context(f, slot, insn):
         return False
     bits, row = insn.width * 8, ATOMIC[insn.op]
     address = _address(f, insn.dst, insn.off)
-    low_bits = f.value(f"and i64 {address}, {insn.width - 1}")
-    aligned = f.value(f"icmp eq i64 {low_bits}, 0")
-    f.fault_unless(aligned, FaultKind.ACCESS, slot, address=address, size=insn.width, is_write=1)
-    _check(f, slot, insn, insn.dst, address, is_write=True)
+    if slot not in f.facts.proven:
+        low_bits = f.value(f"and i64 {address}, {insn.width - 1}")
+        aligned = f.value(f"icmp eq i64 {low_bits}, 0")
+        f.fault_unless(aligned, FaultKind.ACCESS, slot, address=address, size=insn.width, is_write=1)
+        _check(f, slot, insn, address, is_write=True)
     pointer, value = f.pointer(address), f.register(insn.src, bits)
     if insn.op == "cmpxchg":
         expected = f.register(0, bits)
@@ -159,39 +181,48 @@ def atomic(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
     return False
 
 
+def _refuses_context(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
+    """Whether it would write to the context, of which no field may be written: then it is a fault, and emitted."""
+    offset = _context_offset(f, slot)
+    if offset is None:
+        return False
+    f.fault(FaultKind.CONTEXT, slot, str(offset), insn.width, 1)
+    f.place(f.label())
+    return True
+
+
 def _address(f: FunctionEmitter, register: int, offset: int) -> str:
     base = f.register(register)
     return f.value(f"add i64 {base}, {offset}") if offset else base
 
 
+def _proven_pointer(f: FunctionEmitter, slot: int, insn: Insn, base: int) -> str | None:
+    """Where an access goes that needs no check; None for one that does."""
+    if slot in f.facts.stack_offsets:
+        return f.stack_pointer(f.facts.stack_offsets[slot])
+    return f.pointer(_address(f, base, insn.off)) if slot in f.facts.proven else None
+
+
 def _check(
-    f: FunctionEmitter,
-    slot: int,
-    insn: Insn,
-    base: int,
-    address: str,
-    *,
-    is_write: bool,
-    context_done: str | None = None,
-) -> None:
-    """Fault unless the access is allowed; a load from the context is done here, and goes on at `context_done`."""
+    f: FunctionEmitter, slot: int, insn: Insn, address: str, *, is_write: bool, context_done: str | None = None
+) -> str:
+    """Fault unless the access is allowed; a load from the context goes to `context_done`, with the value returned."""
+    f.needs.checks = True
     size = insn.width
-    if base == 10 and -STACK_FRAME_BYTES <= insn.off <= -size and not f.writes_r10:
-        return
-    end = f.value(f"add i64 {address}, {size}")
     low = f.value(f"load i64, ptr {f.state_pointer(_DATA_META)}")
     high = f.value(f"load i64, ptr {f.state_pointer(_DATA_END)}")
-    above = f.value(f"icmp uge i64 {address}, {low}")
-    below = f.value(f"icmp ule i64 {end}, {high}")
-    no_wrap = f.value(f"icmp ugt i64 {end}, {address}")
-    inside = f.value(f"and i1 {f.value(f'and i1 {above}, {below}')}, {no_wrap}")
+    length = f.value(f"sub i64 {high}, {low}")
+    end = f.value(f"add i64 {f.value(f'sub i64 {address}, {low}')}, {size}")
+    below = f.value(f"icmp ule i64 {end}, {length}")
+    no_wrap = f.value(f"icmp uge i64 {end}, {size}")
     good, ask = f.label(), f.label()
-    f.line(f"br i1 {inside}, label %{good}, label %{ask}")
+    f.line(f"br i1 {f.value(f'and i1 {below}, {no_wrap}')}, label %{good}, label %{ask}")
     f.place(ask)
     allowed = f.call("xdpsim_may_access", "%rs", address, str(size), str(int(is_write)))
     refused = f.label()
     f.line(f"br i1 {f.value(f'icmp ne i64 {allowed}, 0')}, label %{good}, label %{refused}, !prof !0")
     f.place(refused)
-    _context_access(f, slot, insn, address, context_done)
+    value = _context_access(f, slot, insn, address, context_done)
     f.fault(FaultKind.ACCESS, slot, address, size, int(is_write))
     f.place(good)
+    return value

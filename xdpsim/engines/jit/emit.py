@@ -13,7 +13,6 @@ from xdpsim.engines.jit.access import atomic, load, store
 from xdpsim.engines.jit.calls import call_helper, call_local
 from xdpsim.engines.jit.function import FunctionEmitter
 from xdpsim.engines.limits import MAY_GOTO_LIMIT
-from xdpsim.engines.resolve import imm64_value
 from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import Family
 from xdpsim.verifier.cfg import successors
@@ -139,6 +138,7 @@ def branch(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
     if following == target:
         f.jump(slot, target)
         return True
+    f.save_registers()
     comparison = EMIT_BRANCH[insn.op]
     if comparison == "jset":
         left, right, comparison = f.value(f"and i{insn.bits} {left}, {right}"), "0", "ne"
@@ -154,6 +154,7 @@ def may_goto(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
     following, target = successors(f.program.spec.code, slot)
     used = f.value(f"load i64, ptr %goto{slot}")
     f.line(f"store i64 {f.value(f'add i64 {used}, 1')}, ptr %goto{slot}")
+    f.save_registers()
     spent = f.value(f"icmp uge i64 {used}, {MAY_GOTO_LIMIT}")
     f.line(f"br i1 {spent}, label %{f.branch_target(slot, target)}, label %{f.branch_target(slot, following)}")
     f.flush_edges()
@@ -161,12 +162,14 @@ def may_goto(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
 
 
 def ld_imm64(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
-    """A constant, or the address of a map: an external symbol, so that the code holds no address."""
+    """A constant, or an address: an external symbol, so that the code holds no address."""
     if insn.op == "VALUE":
         f.set_register(insn.dst, str(insn.imm64))
-        return False
-    symbol = f.address_symbol(imm64_value(f.program, slot, insn))
-    f.set_register(insn.dst, f.value(f"ptrtoint ptr @{symbol} to i64"))
+    elif insn.op in ("MAP_FD", "MAP_IDX"):
+        f.set_register(insn.dst, f.map_header(insn.imm))
+    else:
+        f.needs.addresses[f"at{slot}"] = slot
+        f.set_register(insn.dst, f.value(f"ptrtoint ptr @at{slot} to i64"))
     return False
 
 
@@ -194,6 +197,7 @@ EMIT_FAMILY: dict[Family, Callable[[FunctionEmitter, int, Insn], bool]] = {
     Family.BRANCH: branch,
     Family.MAY_GOTO: may_goto,
     Family.CALL_HELPER: call_helper,
+    Family.CALL_KFUNC: call_helper,
     Family.CALL_LOCAL: call_local,
     Family.EXIT: exit_,
 }

@@ -1,30 +1,33 @@
 """The native engine: programs as machine code through LLVM, whole batches without returning to Python.
 
-Every access that is not plainly inside the stack frame is checked, and loops run on a budget: no verifier has spoken
-for the program, and a bad one must end in a fault, never in a dead process.
+What nobody has proven is checked, and loops run on a budget: a bad program must end in a fault, never in a dead
+process.
 """
 
 from __future__ import annotations
 
 import ctypes
+from bisect import bisect_left
 from collections.abc import Mapping
-from itertools import count
 from typing import Any
 
-from xdpsim.engines.jit.module import ENTRY, Module
+from xdpsim.engines.fault import FaultKind, fault_view, record_fault
+from xdpsim.engines.jit.code import compile_ir, load_image
+from xdpsim.engines.jit.module import CALL, ENTRY, RUN_BATCH, Module
+from xdpsim.engines.jit.python_calls import PythonCalls, Unwound
 from xdpsim.engines.limits import DEFAULT_BUDGET
 from xdpsim.engines.protocol import LoadedProgram
-from xdpsim.engines.resolve import callee_row, check_runnable
+from xdpsim.engines.resolve import check_runnable, function_of
 from xdpsim.errors import Unsupported
 from xdpsim.helpers.machine import Machine
-from xdpsim.isa.disasm import disasm
-from xdpsim.isa.rows import Family
+from xdpsim.helpers.timers import NEVER, Timers
 from xdpsim.memory import runtime
+from xdpsim.memory.arena import Block
 from xdpsim.memory.batch import Batch, Stop
-from xdpsim.memory.native import REGISTRY, NativeFunction
+from xdpsim.memory.space import Piece
+from xdpsim.memory.structs import CALL_FRAMES, RUN_STATE, STACK_BYTES, STACK_FRAME_BYTES
 
-_library_numbers = count()
-"""LLJIT library names cannot be reused."""
+_FIRST_ENTRIES = 64
 
 
 class JitEngine:
@@ -36,21 +39,97 @@ class JitEngine:
         if runtime.is_python():
             raise Unsupported("engine jit needs the native runtime", hint="unset XDPSIM_RUNTIME")
         self.machine, self.budget = machine, budget
+        self.timers = machine.part(Timers)
+        self.python = PythonCalls(machine, self._entry_of)
+        self._programs: dict[int, CompiledProgram] = {}
+        self._entries = Block(8 * _FIRST_ENTRIES, "entry points")
+        state = machine.run_state
+        self.fault = fault_view(state)
+        top = RUN_STATE.offset("stack") + STACK_BYTES
+        self.stack_top = state.address + top
+        machine.space.stack = Piece("stack", self.stack_top, self.stack_top, state.address, state.buffer)
+        self.take_over()
 
     def load(self, program: LoadedProgram) -> CompiledProgram:
-        """Compile; Unsupported by name for what runs in the interpreter only."""
+        """Compile; Unsupported by name for what does not run."""
         check_runnable(program)
-        for slot, insn in enumerate(program.spec.code):
-            if insn is None or slot in program.spec.poisoned:
-                continue
-            if insn.family in (Family.CALL_HELPER, Family.CALL_KFUNC):
-                row = callee_row(program, slot, insn)
-                if not isinstance(row.body, NativeFunction):
-                    raise Unsupported(
-                        f"{program.spec.name}: insn {slot} ({disasm(insn)}): {row.name} does not run on the jit yet",
-                        hint="use the interpreter: --engine interpreter",
-                    )
-        return CompiledProgram(self, program)
+        compiled = CompiledProgram(self, program)
+        self._note_entry(program.number, compiled)
+        return compiled
+
+    def _note_entry(self, number: int, compiled: CompiledProgram) -> None:
+        """Let tail calls find a program; it stays alive with the engine."""
+        self._programs[number] = compiled
+        if 8 * (number + 1) > self._entries.size:
+            grown = Block(max(8 * (number + 1), self._entries.size * 2), "entry points")
+            grown.view[: self._entries.size] = self._entries.view
+            self._entries = grown
+        self._entries.view[8 * number : 8 * number + 8] = compiled.entry.to_bytes(8, "little")
+        self._show_entries()
+
+    def _show_entries(self) -> None:
+        state = self.machine.run_state
+        state.entries, state.entry_count = self._entries.address, self._entries.size // 8
+
+    def take_over(self) -> None:
+        """Let the machine be as this engine's code wants it; another engine may have run since."""
+        machine = self.machine
+        self._show_entries()
+        packet, block = machine.space.packet, machine.pool.block
+        packet.view, packet.base = block.view, block.address
+        machine.set_caller(self)
+        self.python.follow_timers()
+
+    def _entry_of(self, number: int) -> int:
+        """Where a tail call to program `number` goes; 0 when there is no such program."""
+        runner = self.machine.runner(number)
+        return runner.entry if isinstance(runner, CompiledProgram) else 0
+
+    @property
+    def running(self) -> LoadedProgram:
+        """The program whose insn called the helper that runs."""
+        found: LoadedProgram = self.machine.programs[self.machine.run_state.running - 1]
+        return found
+
+    def call_back(self, function: int, *args: int) -> int:
+        """Run the function behind a handle on the next stack frame; r0. A fault in it ends the whole program."""
+        state, place = self.machine.run_state, function_of(function)
+        program = self.machine.runner(place[0]) if place else None
+        if place is None or not isinstance(program, CompiledProgram) or place[1] not in program.callable:
+            return self._refuse(FaultKind.STRAY, 0, function)
+        if state.call_base - state.stack_low >= CALL_FRAMES * STACK_FRAME_BYTES:
+            return self._refuse(FaultKind.CALL_DEPTH, place[1])
+        low, running = state.stack_low, state.running
+        result = program.call(place[1], *args)
+        if self.fault.code:
+            raise Unwound
+        state.stack_low, state.running = low, running
+        return result
+
+    def _refuse(self, kind: FaultKind, slot: int, address: int = 0) -> int:
+        record_fault(self.machine.run_state, kind, slot, address, program=self.machine.run_state.running)
+        raise Unwound
+
+    def run_callback(self, function: int, *args: int) -> Stop:
+        """Run a function by itself, as a timer does; how it ended."""
+        state, place = self.machine.run_state, function_of(function)
+        program = self.machine.runner(place[0]) if place else None
+        if place is None or not isinstance(program, CompiledProgram) or place[1] not in program.callable:
+            record_fault(state, FaultKind.STRAY, 0, function)
+            return Stop.FAULT
+        self.take_over()
+        fault = self.fault
+        fault.code, state.insns, state.budget = 0, 0, self.budget
+        state.stack_low = state.call_base = self.stack_top
+        program.call(place[1], *args)
+        if fault.code == FaultKind.THROWN:
+            fault.code = 0
+            state.stack_low = state.call_base = self.stack_top
+            if program.caught_by is not None:
+                program.call(program.caught_by, fault.accessed)
+        self.python.raise_again()
+        self.machine.space.follow_run_state()
+        return Stop.FAULT if fault.code else Stop.END
 
 
 class CompiledProgram:
@@ -59,48 +138,50 @@ class CompiledProgram:
     errnos: Mapping[int, int] = {}
 
     def __init__(self, engine: JitEngine, program: LoadedProgram) -> None:
-        self._engine, self._program = engine, program
+        self._engine, self.program = engine, program
+        self._state = engine.machine.run_state.address
         module = Module(program, engine.budget)
-        self._code = _load(compile_ir(module.text), module)
-        self._run = ctypes.CFUNCTYPE(*[ctypes.c_uint64] * 5)(self._code[ENTRY])
+        self.callable, self.caught_by = frozenset(module.callable), module.caught_by
+        self._checks_time = module.used.sees_world
+        self._code: Any = load_image(compile_ir(module.text), module, program, engine.python)
+        words = [ctypes.c_uint64] * 8
+        self._run = ctypes.CFUNCTYPE(*words[:5])(self._code[RUN_BATCH])
+        self._call = ctypes.CFUNCTYPE(*words)(self._code[CALL])
+        self.entry = int(self._code[ENTRY])
+
+    def call(self, slot: int, *args: int) -> int:
+        """Run the function at `slot` on the stack as it is; r0. Faults are left in the run state."""
+        given = [*args, 0, 0, 0, 0, 0][:5]
+        return int(self._call(self._state, slot, *given))
 
     def run_batch(self, batch: Batch, start: int) -> tuple[int, Stop]:
         """See engines/protocol.Runner."""
-        machine = self._engine.machine
+        engine, machine = self._engine, self._engine.machine
+        if machine.caller is not engine:
+            engine.take_over()
+        end = count = batch.count
+        if engine.timers.next_ns != engine.python.shown_ns:
+            engine.python.follow_timers()
+        if engine.timers.next_ns != NEVER:
+            end = count if self._checks_time else self._end_in_time(batch, start)
         # Records of ring buffers are told apart by packet: then packets run one by one.
-        ends = range(start + 1, batch.count + 1) if machine.rings else (batch.count,)
-        for end in ends:
-            stopped = self._run(machine.run_state.address, batch.address, start, end)
-            machine.drain_rings()
-            if stopped != end:
-                machine.space.follow_run_state()
-                return stopped, Stop.FAULT
-            start = end
-        return batch.count, Stop.END
+        for stop in range(start + 1, end + 1) if machine.rings else (end,):
+            start = self._run(self._state, batch.address, start, stop)
+            if machine.rings:
+                machine.drain_rings()
+            if start != stop:
+                return start, self._why_stopped()
+        return end, Stop.END if end == count else Stop.TIMER_DUE
 
+    def _why_stopped(self) -> Stop:
+        """A fault, or a timer that became due while the batch ran; what a helper raised is raised here."""
+        self._engine.machine.space.follow_run_state()
+        self._engine.python.raise_again()
+        return Stop.FAULT if self._engine.fault.code else Stop.TIMER_DUE
 
-def compile_ir(text: str) -> bytes:
-    """Object code for this machine's CPU: O1, codegen level 1 (higher levels cost time and gain nothing here)."""
-    import llvmlite.binding as llvm
-
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    machine = runtime.target_machine(opt=1)
-    module = llvm.parse_assembly(text)
-    module.triple = llvm.get_default_triple()
-    module.verify()
-    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=1))
-    builder.getModulePassManager().run(module, builder)
-    return bytes(machine.emit_object(module))
-
-
-def _load(image: bytes, module: Module) -> Any:
-    import llvmlite.binding as llvm
-
-    compiler = runtime.jit_compiler()
-    builder = llvm.JITLibraryBuilder().add_object_img(image).export_symbol(ENTRY)
-    for symbol in module.externals:
-        builder.import_symbol(symbol, REGISTRY[symbol.removeprefix(runtime.SYMBOL_PREFIX)].address)
-    for symbol, address in (module.addresses | runtime.libc_symbols()).items():
-        builder.import_symbol(symbol, address)
-    return builder.link(compiler, f"xdpsim_program_{next(_library_numbers)}")
+    def _end_in_time(self, batch: Batch, start: int) -> int:
+        """The first packet that comes after a timer is due, or the end: for a program that cannot start one."""
+        due = self._engine.timers.next_ns
+        if not batch.count or batch.ktime_ns[batch.count - 1] < due:
+            return batch.count
+        return bisect_left(batch.ktime_ns, due, start, batch.count)

@@ -1,7 +1,8 @@
 """One eBPF function as LLVM IR text: blocks, registers, and the small vocabulary that the emitters of emit.py speak.
 
-Registers are allocas (LLVM turns them into values). Whatever can go wrong leaves through `fault`, which records it in
-the run state and returns; callers test the fault word after each call.
+Registers are allocas (LLVM turns them into values) whose contents are kept at hand inside a block, which halves the
+text. Whatever can go wrong leaves through `fault`, which records it in the run state and returns; callers test the
+fault word after each call.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from xdpsim.engines.contexts import NativeContext
 from xdpsim.engines.fault import FaultKind
 from xdpsim.engines.protocol import LoadedProgram
+from xdpsim.helpers.rows import Helper
 from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import Family
 from xdpsim.memory.structs import FAULT, RUN_STATE, STACK_FRAME_BYTES
@@ -19,39 +21,67 @@ from xdpsim.verifier.cfg import STRAY, Function, successors
 from xdpsim.verifier.facts import Facts
 
 FAULT_CODE = RUN_STATE.offset("fault") + FAULT.offset("code")
+SIGNATURE = "(ptr %state, i64 %a1, i64 %a2, i64 %a3, i64 %a4, i64 %a5)"
+"""Of all functions of all programs, so that each can jump into each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What is the same for all functions of a program: its context, its budget, and the emitters by family."""
+    """What is the same for all functions of a program: its context, its budget, what it has, the emitters by family."""
 
     context: NativeContext
     budget: int
+    makes_tail_calls: bool
+    context_copy: Helper | None
+    """The kernel function by which the program has a copy of its context, if it has."""
+    counts_blocks: bool
     emitters: Mapping[Family, Callable[[FunctionEmitter, int, Insn], bool]]
 
 
-_WRITES_DST = frozenset(
-    {Family.ALU, Family.NEG, Family.MOV, Family.MOVSX, Family.ENDIAN, Family.LD_IMM64}
-    | {Family.LOAD, Family.LOAD_SX, Family.LOAD_ACQUIRE, Family.ADDR_SPACE_CAST}
-)
+class Needs:
+    """What the module's text refers to, to be bound when its object code is loaded; shared by its functions."""
+
+    def __init__(self) -> None:
+        self.natives: dict[str, int] = {}
+        """Arity by symbol of native runtime functions."""
+        self.python: dict[str, Helper | None] = {}
+        """Rows of helpers in Python by symbol; None for the trampoline that makes programs ready."""
+        self.maps: dict[str, int] = {}
+        """Index of the map whose header a symbol stands for."""
+        self.addresses: dict[str, int] = {}
+        """Slot of the LD_IMM64 whose value a symbol stands for."""
+        self.context_loads: set[tuple[int, Family]] = set()
+        self.context_fields: set[str] = set()
+        """What is read of the context at known offsets."""
+        self.checks = False
+        """Some access or argument is checked: that looks at the packet's limits, the stack's and the context."""
+        self.pays = False
+        """Some jump or call pays out of the budget."""
+        self.stack = False
+        """Some function has a stack frame that is looked at, or that others count from."""
+
+
+_CALLS = frozenset({Family.CALL_HELPER, Family.CALL_KFUNC, Family.CALL_LOCAL})
 
 
 class FunctionEmitter:
     """Collects the lines of one function; `name` is its symbol."""
 
-    def __init__(self, program: LoadedProgram, function: Function, facts: Facts, setting: Setting) -> None:
-        self.program, self.function, self.facts = program, function, facts
+    def __init__(
+        self, program: LoadedProgram, function: Function, facts: Facts, setting: Setting, needs: Needs
+    ) -> None:
+        self.program, self.function, self.facts, self.setting, self.needs = program, function, facts, setting, needs
         self.context, self.budget, self._emitters = setting.context, setting.budget, setting.emitters
         self.name = function_symbol(function.entry)
         self.lines: list[str] = []
-        self.externals: set[str] = set()
-        self.addresses: dict[str, int] = {}
-        self.context_loads: set[tuple[int, Family]] = set()
-        self.writes_r10 = any(insn.dst == 10 and insn.family in _WRITES_DST for _, insn in self._insns())
         self._values = 0
         self._labels = 0
         self._block: tuple[int, ...] = ()
         self._edges: list[tuple[str, int, int]] = []
+        self._held: dict[int, str] = {}
+        self._low: dict[int, str] = {}
+        self._unsaved: set[int] = set()
+        self._faults = False
 
     # Vocabulary
 
@@ -75,48 +105,84 @@ class FunctionEmitter:
         self.lines.append(f"{label}:")
 
     def register(self, number: int, bits: int = 64) -> str:
-        """The value of a register, truncated to `bits`."""
-        value = self.value(f"load i64, ptr %r{number}")
-        return value if bits == 64 else self.value(f"trunc i64 {value} to i{bits}")
+        """The value of a register, truncated to `bits`. Not for a side way that does not come back: it is kept."""
+        if bits == 32 and number in self._low:
+            return self._low[number]
+        value = self._held.get(number)
+        if value is None:
+            value = self._held[number] = self.value(f"load i64, ptr %r{number}")
+        if bits == 64:
+            return value
+        narrow = self.value(f"trunc i64 {value} to i{bits}")
+        if bits == 32:
+            self._low[number] = narrow
+        return narrow
 
     def set_register(self, number: int, value: str, bits: int = 64) -> None:
         """Put a value of `bits` bits into a register, zero-extended."""
+        self._low.pop(number, None)
         if bits != 64:
+            if bits == 32:
+                self._low[number] = value
             value = self.value(f"zext i{bits} {value} to i64")
-        self.line(f"store i64 {value}, ptr %r{number}")
+        self._held[number] = value
+        self._unsaved.add(number)
+
+    def save_registers(self) -> None:
+        """Store what this block has put into registers: before each way out of it to another block."""
+        for number in sorted(self._unsaved):
+            self.line(f"store i64 {self._held[number]}, ptr %r{number}")
+        self._unsaved.clear()
 
     def pointer(self, address: str) -> str:
         """An address as an LLVM pointer."""
         return self.value(f"inttoptr i64 {address} to ptr")
 
+    def stack_pointer(self, offset: int) -> str:
+        """Pointer to a byte of the function's stack frame, by its offset from r10."""
+        return self.value(f"getelementptr i8, ptr %frame, i64 {offset}")
+
     def state_pointer(self, offset: int) -> str:
         """Pointer to a byte of the run state."""
         return self.value(f"getelementptr i8, ptr %state, i64 {offset}")
 
+    def state_word(self, name: str, width: int = 64) -> str:
+        """The value of a field of the run state."""
+        return self.value(f"load i{width}, ptr {self.state_pointer(RUN_STATE.offset(name))}")
+
+    def set_state_word(self, name: str, value: str, width: int = 64) -> None:
+        """Store a field of the run state."""
+        self.line(f"store i{width} {value}, ptr {self.state_pointer(RUN_STATE.offset(name))}")
+
     def call(self, symbol: str, *arguments: str) -> str:
         """Call a native runtime function."""
-        self.externals.add(symbol)
+        self.needs.natives[symbol] = len(arguments)
         return self.value(f"call i64 @{symbol}({', '.join(f'i64 {argument}' for argument in arguments)})")
+
+    def number(self) -> str:
+        """The program's number, bound when the code is loaded."""
+        return self.value(f"trunc i64 {self.value('ptrtoint ptr @program_number to i64')} to i32")
+
+    def map_symbol(self, index: int) -> str:
+        """A symbol that stands for a map's header."""
+        self.needs.maps[f"map{index}"] = index
+        return f"map{index}"
+
+    def map_header(self, index: int) -> str:
+        """The address of a map's header."""
+        return self.value(f"ptrtoint ptr @{self.map_symbol(index)} to i64")
 
     def context_loader(self, width: int, family: Family) -> str:
         """The function of the module that loads any field of the context (access.context_loader)."""
-        self.context_loads.add((width, family))
+        self.needs.context_loads.add((width, family))
         return loader_symbol(width, family)
-
-    def address_symbol(self, address: int) -> str:
-        """A symbol that stands for a native address, bound when the code is loaded."""
-        for symbol, known in self.addresses.items():
-            if known == address:
-                return symbol
-        symbol = f"at{self.function.entry}_{len(self.addresses)}"
-        self.addresses[symbol] = address
-        return symbol
 
     def fault(self, kind: FaultKind, slot: int, address: str = "0", size: int | str = 0, is_write: int = 0) -> None:
         """End the function with a fault."""
-        details = f"i64 {address}, i32 {size}, i32 {is_write}"
-        self.line(f"call void @record_fault(ptr %state, i32 {int(kind)}, i32 {slot}, {details})")
-        self.leave("0", self.insns_up_to(slot))
+        details = f"i32 {int(kind)}, i32 {slot}, i64 {address}, i32 {size}, i32 {is_write}"
+        self.line(f"call void @record_fault(ptr %state, {details}, i64 {self.insns_up_to(slot)})")
+        self._faults = True
+        self.line("br label %faulted")
 
     def fault_unless(self, condition: str, kind: FaultKind, slot: int, **details: int | str) -> None:
         """Go on when the i1 `condition` holds, else fault."""
@@ -126,17 +192,34 @@ class FunctionEmitter:
         self.fault(kind, slot, **details)  # type: ignore[arg-type]
         self.place(good)
 
-    def leave(self, result: str, insns: int) -> None:
-        """Return from the function, adding what it executed to the run state's count."""
+    def leave_on_fault(self, slot: int, *, is_own: bool = False) -> None:
+        """Leave when what was called left a fault; `is_own`: the call's own, whose slot is not in it yet."""
+        code = self.value(f"load i32, ptr {self.state_pointer(FAULT_CODE)}")
+        good, bad = self.label(), self.label()
+        self.line(f"br i1 {self.value(f'icmp eq i32 {code}, 0')}, label %{good}, label %{bad}, !prof !0")
+        self.place(bad)
+        function = "finish_fault" if is_own else "pass_fault"
+        self.line(f"call void @{function}(ptr %state, i32 {slot}, i64 {self.insns_up_to(slot)})")
+        self._faults = True
+        self.line("br label %faulted")
+        self.place(good)
+
+    def count_insns(self, insns: int) -> None:
+        """Add to the run state's count what this function has executed: `insns` in the running block."""
         total = self.value("load i64, ptr %insns")
-        total = self.value(f"add i64 {total}, {insns}")
+        total = self.value(f"add i64 {total}, {insns}") if insns else total
         counter = self.state_pointer(RUN_STATE.offset("insns"))
         before = self.value(f"load i64, ptr {counter}")
         self.line(f"store i64 {self.value(f'add i64 {before}, {total}')}, ptr {counter}")
+
+    def leave(self, result: str, insns: int) -> None:
+        """Return from the function, adding what it executed to the run state's count."""
+        self.count_insns(insns)
         self.line(f"ret i64 {result}")
 
     def jump(self, slot: int, target: int) -> None:
         """Go to the block at `target`; a jump backwards pays out of the budget first."""
+        self.save_registers()
         if target == STRAY:
             self.line("br label %stray")
             return
@@ -148,7 +231,7 @@ class FunctionEmitter:
         """The label to branch to; a way that needs work on it gets a block of its own, emitted by `flush_edges`."""
         if target == STRAY:
             return "stray"
-        if target > slot:
+        if target > slot or self.facts.ends:
             return f"b{target}"
         label = self.label()
         self._edges.append((label, slot, target))
@@ -162,7 +245,10 @@ class FunctionEmitter:
         self._edges.clear()
 
     def pay(self, slot: int) -> None:
-        """Take one from the budget; a fault when it is spent."""
+        """Take one from the budget; a fault when it is spent. Nothing to pay where the verifier has seen the end."""
+        if self.facts.ends:
+            return
+        self.needs.pays = True
         counter = self.state_pointer(RUN_STATE.offset("budget"))
         left = self.value(f"load i64, ptr {counter}")
         rest = self.value(f"sub i64 {left}, 1")
@@ -174,38 +260,51 @@ class FunctionEmitter:
 
     def emit(self) -> str:
         """The whole function."""
-        from_slot = {block[0]: block for block in self.function.blocks}
-        self._prologue()
-        for block in from_slot.values():
+        for block in self.function.blocks:
             self.place(f"b{block[0]}")
             self._emit_block(block)
-        self.place("stray")
-        self.fault(FaultKind.STRAY, len(self.program.spec.code))
-        arguments = ", ".join(f"i64 %a{n}" for n in range(1, 6))
-        head = f"define internal i64 @{self.name}(ptr %state, {arguments}, i64 %fp) {{"
-        return "\n".join([head, *self.lines, "}"])
+        self._block = ()
+        if any(text.endswith("%stray") or "label %stray," in text for text in self.lines):
+            self.place("stray")
+            self.fault(FaultKind.STRAY, len(self.program.spec.code))
+        if self._faults:
+            self.place("faulted")
+            self.leave("0", 0)
+        return "\n".join([f"define internal i64 @{self.name}{SIGNATURE} {{", *self._prologue(), *self.lines, "}"])
 
-    def _prologue(self) -> None:
-        self.place("entry")
-        self.line("%rs = ptrtoint ptr %state to i64")
+    def _prologue(self) -> list[str]:
+        lines = ["entry:", "  %rs = ptrtoint ptr %state to i64"]
+        lines += self._open_frame() if self._has_frame() else ["  %fp = add i64 0, 0"]
         for number in range(11):
-            self.line(f"%r{number} = alloca i64")
-            self.line(f"store i64 {self._initial(number)}, ptr %r{number}")
-        self.line("%insns = alloca i64")
-        self.line("store i64 0, ptr %insns")
-        self.line("%stack_low = alloca i64")
-        for slot, insn in self._insns():
-            if insn.op == "may_goto":
-                self.line(f"%goto{slot} = alloca i64")
-                self.line(f"store i64 0, ptr %goto{slot}")
-        low = self.value(f"sub i64 %fp, {STACK_FRAME_BYTES}")
-        self.line(f"store i64 {low}, ptr %stack_low")
-        self.line(f"store i64 {low}, ptr {self.state_pointer(RUN_STATE.offset('stack_low'))}")
+            lines += [f"  %r{number} = alloca i64", f"  store i64 {self._initial(number)}, ptr %r{number}"]
+        counters = ["%insns", *(f"%goto{slot}" for slot, insn in self._insns() if insn.op == "may_goto")]
+        for name in counters:
+            lines += [f"  {name} = alloca i64", f"  store i64 0, ptr {name}"]
+        return [*lines, f"  br label %b{self.function.entry}"]
+
+    def _has_frame(self) -> bool:
+        """Whether anything may look at the function's stack, or at where it is."""
+        used = any(10 in (insn.dst, insn.src) or insn.family in _CALLS for _, insn in self._insns())
+        found = used or self.needs.checks or self.function.entry != 0
+        self.needs.stack = self.needs.stack or found
+        return found
+
+    def _open_frame(self) -> list[str]:
+        lines = [
+            f"  %own = getelementptr i8, ptr %state, i64 {RUN_STATE.offset('stack_low')}",
+            "  %fp = load i64, ptr %own",
+            "  %frame = inttoptr i64 %fp to ptr",
+            f"  %low = sub i64 %fp, {STACK_FRAME_BYTES}",
+            "  store i64 %low, ptr %own",
+        ]
+        if self.setting.makes_tail_calls:
+            base = f"getelementptr i8, ptr %state, i64 {RUN_STATE.offset('call_base')}"
+            lines += [f"  %base_at = {base}", "  %base = load i64, ptr %base_at"]
         used = self.facts.stack_bytes
         if used:
-            bottom = self.pointer(self.value(f"sub i64 %fp, {used}"))
-            self.line(f"call void @llvm.memset.p0.i64(ptr {bottom}, i8 0, i64 {used}, i1 false)")
-        self.line(f"br label %b{self.function.entry}")
+            lines.append(f"  %bottom = getelementptr i8, ptr %frame, i64 {-used}")
+            lines.append(f"  call void @llvm.memset.p0.i64(ptr %bottom, i8 0, i64 {used}, i1 false)")
+        return lines
 
     @staticmethod
     def _initial(number: int) -> str:
@@ -223,6 +322,10 @@ class FunctionEmitter:
 
     def _emit_block(self, block: tuple[int, ...]) -> None:
         self._block, code, ends = block, self.program.spec.code, False
+        self._held, self._low = {}, {}
+        self._unsaved.clear()
+        if self.setting.counts_blocks:
+            self._count_execution(block[0])
         for slot in block:
             insn = code[slot]
             assert insn is not None
@@ -230,6 +333,12 @@ class FunctionEmitter:
         if not ends:
             self.count_block()
             self.jump(block[-1], successors(code, block[-1])[0])
+
+    def _count_execution(self, slot: int) -> None:
+        counters = self.state_word("block_counts")
+        counter = self.pointer(self.value(f"add i64 {counters}, {slot * 8}"))
+        count = self.value(f"load i64, ptr {counter}")
+        self.line(f"store i64 {self.value(f'add i64 {count}, 1')}, ptr {counter}")
 
     def count_block(self) -> None:
         """Add the finished block's instructions to the function's count."""

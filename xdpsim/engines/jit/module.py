@@ -1,88 +1,200 @@
-"""A whole program as one LLVM module: its functions, and the loop that runs a batch without returning to Python."""
+"""A whole program as one LLVM module: its functions, its entry, and the loop that runs a batch without leaving it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from xdpsim.engines.contexts import NATIVE_CONTEXTS
+from xdpsim.engines.exceptions import exception_callback
+from xdpsim.engines.fault import FaultKind
+from xdpsim.engines.jit import batch
 from xdpsim.engines.jit.access import context_loader
 from xdpsim.engines.jit.emit import EMIT_FAMILY
-from xdpsim.engines.jit.function import FAULT_CODE, FunctionEmitter, Setting, function_symbol, loader_symbol
+from xdpsim.engines.jit.function import (
+    FAULT_CODE,
+    SIGNATURE,
+    FunctionEmitter,
+    Needs,
+    Setting,
+    function_symbol,
+    loader_symbol,
+)
 from xdpsim.engines.protocol import LoadedProgram
-from xdpsim.memory.structs import FAULT, RUN_STATE, STACK_BYTES
+from xdpsim.engines.resolve import callable_slots, callee_row
+from xdpsim.helpers.rows import Control, Helper
+from xdpsim.isa.insn import Insn
+from xdpsim.isa.rows import Family
+from xdpsim.memory.structs import FAULT, RUN_STATE
 from xdpsim.verifier.cfg import functions
-from xdpsim.verifier.facts import find_facts
+from xdpsim.verifier.facts import Facts, find_facts
 
-ENTRY = "run_batch"
-_ARITY = {"xdpsim_begin_packet": 3, "xdpsim_end_packet": 4}
+RUN_BATCH, ENTRY, CALL = "run_batch", "entry", "call_function"
+"""What a library exports: the batch loop, the way in for tail calls, and the way in for callbacks by first slot."""
+NUMBER = "program_number"
+_FAULT_AT = RUN_STATE.offset("fault")
 
-_RUN_BATCH = """
-define i64 @run_batch(i64 %rs, i64 %batch, i64 %start, i64 %count) {{
-entry:
-  %state = inttoptr i64 %rs to ptr
-  %fp = add i64 %rs, {stack_top}
-  %context = add i64 %rs, {context}
-  %budget = getelementptr i8, ptr %state, i64 {budget_at}
-  %fault = getelementptr i8, ptr %state, i64 {fault_code}
-  br label %head
-head:
-  %index = phi i64 [ %start, %entry ], [ %next, %good ]
-  %more = icmp ult i64 %index, %count
-  br i1 %more, label %body, label %end
-body:
-  store i64 {budget}, ptr %budget
-  call i64 @xdpsim_begin_packet(i64 %rs, i64 %batch, i64 %index)
-  %r0 = call i64 @{main}(ptr %state, i64 %context, i64 0, i64 0, i64 0, i64 0, i64 %fp)
-  call i64 @xdpsim_end_packet(i64 %rs, i64 %batch, i64 %index, i64 %r0)
-  %code = load i32, ptr %fault
-  %fine = icmp eq i32 %code, 0
-  br i1 %fine, label %good, label %end, !prof !0
-good:
-  %next = add i64 %index, 1
-  br label %head
-end:
-  ret i64 %index
+_ENTRY = """
+define i64 @entry(ptr %state, i64 %a1, i64 %a2, i64 %a3, i64 %a4, i64 %a5) {{
+  %own = getelementptr i8, ptr %state, i64 {stack_low}
+  %base_at = getelementptr i8, ptr %state, i64 {call_base}
+  %fp = load i64, ptr %own
+  store i64 %fp, ptr %base_at
+  {call}
 }}
 """
-
-
-def _record_fault(number: int) -> str:
-    """The cold function that leaves a fault in the run state: one for the whole module, which keeps its code small."""
-    words = {"code": "i32 %code", "slot": "i32 %slot", "accessed": "i64 %accessed", "size": "i32 %size"}
-    words |= {"is_write": "i32 %is_write", "program": f"i32 {number}"}
-    arguments = "i32 %code, i32 %slot, i64 %accessed, i32 %size, i32 %is_write"
-    lines = [f"define internal void @record_fault(ptr %state, {arguments}) noinline cold {{"]
-    for name, word in words.items():
-        at = RUN_STATE.offset("fault") + FAULT.offset(name)
-        lines += [f"  %{name}_at = getelementptr i8, ptr %state, i64 {at}", f"  store {word}, ptr %{name}_at"]
-    return "\n".join([*lines, "  ret void", "}"])
+_PLAIN = """%r = musttail call i64 @f0(ptr %state, i64 %a1, i64 %a2, i64 %a3, i64 %a4, i64 %a5)
+  ret i64 %r"""
+_CATCHING = """%r = call i64 @f0(ptr %state, i64 %a1, i64 %a2, i64 %a3, i64 %a4, i64 %a5)
+  %code_at = getelementptr i8, ptr %state, i64 {fault_code}
+  %code = load i32, ptr %code_at
+  %thrown = icmp eq i32 %code, {thrown}
+  br i1 %thrown, label %caught, label %plain
+plain:
+  ret i64 %r
+caught:
+  store i32 0, ptr %code_at
+  store i64 %fp, ptr %own
+  store i64 %fp, ptr %base_at
+  %cookie_at = getelementptr i8, ptr %state, i64 {cookie}
+  %cookie = load i64, ptr %cookie_at
+  {then}"""
 
 
 class Module:
-    """IR text with what has to be bound when its object code is loaded: runtime functions and addresses by symbol."""
+    """IR text with what has to be bound when its object code is loaded."""
 
-    def __init__(self, program: LoadedProgram, budget: int) -> None:
-        facts = find_facts(program.spec.code, program.spec.type)
-        setting = Setting(NATIVE_CONTEXTS[program.spec.type], budget, EMIT_FAMILY)
-        emitters = [
-            FunctionEmitter(program, function, facts, setting) for function in functions(program.spec.code).values()
-        ]
+    def __init__(
+        self, program: LoadedProgram, budget: int, *, facts: Facts | None = None, counts_blocks: bool = False
+    ) -> None:
+        """`facts` are the verifier's; without them those that hold for any program."""
+        code = program.spec.code
+        self.callable = callable_slots(program)
+        self.caught_by = exception_callback(program)
+        roots = {*self.callable} if self.caught_by is None else {*self.callable, self.caught_by}
+        specs = [made.spec for made in program.maps]
+        self.facts = facts or find_facts(code, program.spec.type, specs, sorted(roots))
+        rows = [callee_row(program, slot, insn) for slot, insn in _calls(program)]
+        setting = Setting(
+            NATIVE_CONTEXTS[program.spec.type],
+            budget,
+            any(row.control is Control.TAIL_CALL for row in rows),
+            next((row for row in rows if row.copies_context), None),
+            counts_blocks,
+            EMIT_FAMILY,
+        )
+        self.needs = Needs()
+        found = functions(code, sorted(roots))
+        emitters = [FunctionEmitter(program, function, self.facts, setting, self.needs) for function in found.values()]
         bodies = [emitter.emit() for emitter in emitters]
-        self.externals = set(_ARITY).union(*(emitter.externals for emitter in emitters))
-        self.addresses = {symbol: address for emitter in emitters for symbol, address in emitter.addresses.items()}
-        loads = sorted(set().union(*(emitter.context_loads for emitter in emitters)), key=str)
+        loads = sorted(self.needs.context_loads, key=str)
         attach_type = program.spec.attach_type
         bodies += [context_loader(loader_symbol(*kind), setting.context, attach_type, *kind) for kind in loads]
-        bodies.append(_record_fault(program.number))
-        loop = _RUN_BATCH.format(
-            stack_top=RUN_STATE.offset("stack") + STACK_BYTES,
-            context=setting.context.offset,
-            budget_at=RUN_STATE.offset("budget"),
-            fault_code=FAULT_CODE,
-            budget=budget,
-            main=function_symbol(0),
-        )
-        declarations = [f"declare i64 @{symbol}(...)" for symbol in sorted(self.externals)]
-        globals_ = [f"@{symbol} = external global i8" for symbol in sorted(self.addresses)]
-        swaps = [f"declare i{bits} @llvm.bswap.i{bits}(i{bits})" for bits in (16, 32, 64)]
-        memory = ["declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"]
-        likely = ['!0 = !{!"branch_weights", i32 1000000, i32 1}']
-        self.text = "\n".join([*declarations, *globals_, *swaps, *memory, *bodies, loop, *likely])
+        bodies += [_entry(rows, self.caught_by, self.needs.stack), _callbacks(sorted(roots)), *_FAULTS]
+        self.used = batch.usage(rows, self.needs)
+        bodies.append(batch.loop(self.used, setting.context, budget))
+        self.text = "\n".join([*_declarations(self.needs), *bodies, _LIKELY])
+
+
+_LIKELY = '!0 = !{!"branch_weights", i32 1000000, i32 1}'
+
+
+def _calls(program: LoadedProgram) -> Iterator[tuple[int, Insn]]:
+    """The calls of helpers and kernel functions."""
+    for slot, insn in enumerate(program.spec.code):
+        if insn is None or slot in program.spec.poisoned:
+            continue
+        if insn.family in (Family.CALL_HELPER, Family.CALL_KFUNC):
+            yield slot, insn
+
+
+def _declarations(needs: Needs) -> list[str]:
+    swaps = [f"declare i{bits} @llvm.bswap.i{bits}(i{bits})" for bits in (16, 32, 64)]
+    words = needs.natives | dict.fromkeys(needs.python, 6)
+    natives = [f"declare i64 @{symbol}({', '.join(['i64'] * arity)})" for symbol, arity in sorted(words.items())]
+    globals_ = [f"@{symbol} = external global i8" for symbol in sorted({*needs.addresses, *needs.maps, NUMBER})]
+    return [*natives, *globals_, *swaps, "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"]
+
+
+def _entry(rows: list[Helper], caught_by: int | None, has_stack: bool) -> str:
+    """The main function with its place on the stack noted; it catches what the program throws, if it throws at all."""
+    call = _PLAIN
+    if not has_stack:
+        return f"define i64 @{ENTRY}{SIGNATURE} {{\n  {call}\n}}"
+    if any(row.control is Control.THROW for row in rows):
+        then = "ret i64 %cookie"
+        if caught_by is not None:
+            arguments = "(ptr %state, i64 %cookie, i64 0, i64 0, i64 0, i64 0)"
+            then = f"%x = musttail call i64 @{function_symbol(caught_by)}{arguments}\n  ret i64 %x"
+        cookie = _FAULT_AT + FAULT.offset("accessed")
+        call = _CATCHING.format(fault_code=FAULT_CODE, thrown=int(FaultKind.THROWN), cookie=cookie, then=then)
+    return _ENTRY.format(stack_low=RUN_STATE.offset("stack_low"), call_base=RUN_STATE.offset("call_base"), call=call)
+
+
+def _callbacks(slots: list[int]) -> str:
+    """call_function(run state, first slot, five arguments): what helpers in Python call back through."""
+    cases = " ".join(f"i64 {slot}, label %at{slot}" for slot in slots)
+    lines = [
+        "define i64 @call_function(i64 %rs, i64 %slot, i64 %a1, i64 %a2, i64 %a3, i64 %a4, i64 %a5) {",
+        "  %state = inttoptr i64 %rs to ptr",
+        f"  switch i64 %slot, label %none [ {cases} ]",
+        "none:",
+        "  ret i64 0",
+    ]
+    for slot in slots:
+        lines += [f"at{slot}:", f"  %r{slot} = call i64 @{function_symbol(slot)}{SIGNATURE}", f"  ret i64 %r{slot}"]
+    return "\n".join([*lines, "}"])
+
+
+def _stores(words: dict[str, str]) -> list[str]:
+    lines = []
+    for name, word in words.items():
+        lines += [f"  %{name}_at = getelementptr i8, ptr %state, i64 {_FAULT_AT + FAULT.offset(name)}"]
+        lines += [f"  store {word}, ptr %{name}_at"]
+    return lines
+
+
+def _counting() -> list[str]:
+    return [
+        f"  %insns_at = getelementptr i8, ptr %state, i64 {RUN_STATE.offset('insns')}",
+        "  %before = load i64, ptr %insns_at",
+        "  %after = add i64 %before, %insns",
+        "  store i64 %after, ptr %insns_at",
+        "  ret void",
+        "}",
+    ]
+
+
+_NUMBER = ["  %wide = ptrtoint ptr @program_number to i64", "  %number = trunc i64 %wide to i32"]
+_PENDING = RUN_STATE.offset("pending")
+_FAULTS = (
+    # Cold functions that leave a fault in the run state: one for the whole module, which keeps its code small.
+    "\n".join(
+        [
+            "define internal void @record_fault(ptr %state, i32 %code, i32 %slot, i64 %accessed, i32 %size, "
+            "i32 %is_write, i64 %insns) noinline cold {",
+            *_NUMBER,
+            *_stores(
+                {"code": "i32 %code", "slot": "i32 %slot", "accessed": "i64 %accessed", "size": "i32 %size"}
+                | {"is_write": "i32 %is_write", "program": "i32 %number"}
+            ),
+            *_counting(),
+        ]
+    ),
+    "\n".join(
+        [
+            "define internal void @finish_fault(ptr %state, i32 %slot, i64 %insns) noinline cold {",
+            f"  %pending_at = getelementptr i8, ptr %state, i64 {_PENDING}",
+            "  %pending = load i32, ptr %pending_at",
+            "  %own = icmp ne i32 %pending, 0",
+            "  br i1 %own, label %fill, label %count",
+            "fill:",
+            "  store i32 0, ptr %pending_at",
+            *_NUMBER,
+            *_stores({"slot": "i32 %slot", "program": "i32 %number"}),
+            "  br label %count",
+            "count:",
+            *_counting(),
+        ]
+    ),
+    "\n".join(["define internal void @pass_fault(ptr %state, i32 %slot, i64 %insns) noinline cold {", *_counting()]),
+)
