@@ -113,8 +113,7 @@ def native_helper(
 
     def register(function: Callable[..., int | None]) -> NativeFunction:
         body = native(function)
-        traits = {"redirects": redirects, "only_arguments": only_arguments}
-        declare(helper_id, name or body.name, body, programs, **traits)
+        declare(*(helper_id, name or body.name, body, programs), redirects=redirects, only_arguments=only_arguments)
         return body
 
     return register

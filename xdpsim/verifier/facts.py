@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from xdpsim.helpers.rows import Arg, helper_for
+from xdpsim.helpers.kinds import Arg
+from xdpsim.helpers.rows import helper_for
 from xdpsim.isa.insn import Code, Insn
 from xdpsim.isa.rows import ATOMIC, Family
 from xdpsim.maps.spec import MapSpec

@@ -89,7 +89,7 @@ def call_local(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
         f.place(f.label())
         return False
     f.pay(slot)  # calls without a loop can still take for ever: seven levels of a hundred calls each
-    if not f.facts.ends:
+    if not f.facts.verified:
         lowest = f.value(f"sub i64 {f.state_word('call_base')}, {STACK_FRAME_BYTES * (CALL_FRAMES - 1)}")
         f.fault_unless(f.value(f"icmp uge i64 %low, {lowest}"), FaultKind.CALL_DEPTH, slot)
     arguments = "".join(f", i64 {f.register(number)}" for number in range(1, 6))

@@ -114,7 +114,7 @@ def loop(f: FunctionEmitter, slot: int) -> None:
 
 def _check_depth(f: FunctionEmitter, slot: int, count: str) -> None:
     """A callback takes a stack frame; without one the fault is the callee's, if it is called at all."""
-    if f.facts.ends:
+    if f.facts.verified:
         return
     lowest = f.value(f"sub i64 {f.state_word('call_base')}, {STACK_FRAME_BYTES * (CALL_FRAMES - 1)}")
     fits = f.value(f"or i1 {f.value(f'icmp uge i64 %low, {lowest}')}, {f.value(f'icmp eq i64 {count}, 0')}")

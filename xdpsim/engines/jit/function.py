@@ -231,7 +231,7 @@ class FunctionEmitter:
         """The label to branch to; a way that needs work on it gets a block of its own, emitted by `flush_edges`."""
         if target == STRAY:
             return "stray"
-        if target > slot or self.facts.ends:
+        if target > slot or self.facts.verified:
             return f"b{target}"
         label = self.label()
         self._edges.append((label, slot, target))
@@ -246,7 +246,7 @@ class FunctionEmitter:
 
     def pay(self, slot: int) -> None:
         """Take one from the budget; a fault when it is spent. Nothing to pay where the verifier has seen the end."""
-        if self.facts.ends:
+        if self.facts.verified:
             return
         self.needs.pays = True
         counter = self.state_pointer(RUN_STATE.offset("budget"))
