@@ -180,7 +180,7 @@ def _helper(env: Env, found: re.Match[str]) -> str:
 
 
 def _size(env: Env, found: re.Match[str]) -> str:
-    """The size of a memory argument may be zero or too large; without a register it is the key of a map without keys."""
+    """The size of a memory argument may be zero or too large; where no register is named, a map may have no keys."""
     first = _reg(env, 1)
     if found[1] is None:
         if base(first.type) == CONST_PTR_TO_MAP and not first.extra[0].spec.key_size:
@@ -219,8 +219,8 @@ def _returned(env: Env, found: re.Match[str]) -> str:
 def _deep(env: Env, found: re.Match[str]) -> str:
     names = [f"{sub.name or f'function {at}'} {sub.stack_depth}" for at, sub in enumerate(env.subprogs[:-1])]
     return (
-        f"the functions of one chain of calls share 512 bytes (here {', '.join(names)}): move large buffers to a per-CPU "
-        "array"
+        f"the functions of one chain of calls share 512 bytes (here {', '.join(names)}): "
+        "move large buffers to a per-CPU array"
     )
 
 

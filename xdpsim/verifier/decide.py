@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,20 +14,22 @@ from xdpsim.memory.cache import cache_dir, read_checked, write_checked
 from xdpsim.verifier.env import ALL_CAPS
 from xdpsim.verifier.explain import Explanation, explain
 from xdpsim.verifier.facts import Facts
-from xdpsim.verifier.main import verify
+from xdpsim.verifier.main import Verdict, verify
 from xdpsim.verifier.proven import facts_of
 from xdpsim.verifier.source_hash import source_hash
 
 if TYPE_CHECKING:
     from xdpsim.btf.types import Btf
     from xdpsim.loader.model import ProgramSpec
+    from xdpsim.verifier.env import Env
 
 
 @dataclass(frozen=True)
 class Decision:
     """What becomes of a program: accepted with its facts, or refused with an explanation.
 
-    `insns` were walked, `states` kept, `stack_bytes` is the deepest chain's stack by subprogram, as Linux prints it.
+    `insns` were walked, `states` kept; `stack_bytes` are the stacks of the functions as Linux prints them, `peak_stack`
+    those of the deepest chain of calls together. What was `remembered` was not walked now.
     """
 
     accepted: bool
@@ -37,6 +39,8 @@ class Decision:
     stack_bytes: tuple[int, ...]
     facts: Facts = field(default_factory=Facts)
     refusal: Explanation | None = None
+    peak_stack: int = 0
+    remembered: bool = False
 
 
 def decide(
@@ -47,16 +51,27 @@ def decide(
     caps: frozenset[str] = ALL_CAPS,
     kernel_btf: Btf | None = None,
     remember: bool = True,
+    watch: Callable[[Env], None] | None = None,
 ) -> Decision:
-    """Verify the program, or say again what was found when the same program was verified before."""
+    """Verify the program, or say again what was found when the same program was verified before.
+
+    `watch` is given the verification when it begins, for those who look at its progress from another thread.
+    """
     key = _key(spec, maps, btf, caps, kernel_btf) if remember else ""
     if key:
         kept = read_checked(cache_dir() / key)
         if kept is not None:
             return _decoded(json.loads(kept))
-    verdict = verify(spec, maps, btf, caps=caps, kernel_btf=kernel_btf)
+    made = decision_of(verify(spec, maps, btf, caps=caps, kernel_btf=kernel_btf, watch=watch))
+    if key:
+        write_checked(cache_dir() / key, json.dumps(_encoded(made)).encode())
+    return made
+
+
+def decision_of(verdict: Verdict) -> Decision:
+    """What a verification decided, with its facts or its explanation."""
     env = verdict.env
-    made = Decision(
+    return Decision(
         verdict.accepted,
         verdict.insns_processed,
         verdict.total_states,
@@ -64,10 +79,8 @@ def decide(
         verdict.stack_depth,
         facts_of(env) if verdict.accepted and env is not None else Facts(),
         None if verdict.accepted else explain(verdict),
+        env.peak_stack if env is not None else 0,
     )
-    if key:
-        write_checked(cache_dir() / key, json.dumps(_encoded(made)).encode())
-    return made
 
 
 def _key(
@@ -97,7 +110,7 @@ def _encoded(made: Decision) -> dict[str, Any]:
     facts = made.facts
     return {
         "accepted": made.accepted,
-        "counts": [made.insns, made.states, made.peak_states],
+        "counts": [made.insns, made.states, made.peak_states, made.peak_stack],
         "stack": list(made.stack_bytes),
         "contexts": list(facts.context_offsets.items()),
         "calls": list(facts.call_maps.items()),
@@ -122,5 +135,6 @@ def _decoded(kept: dict[str, Any]) -> Decision:
         writes_packet=writes_packet,
     )
     refusal = Explanation.from_json(kept["refusal"]) if kept["refusal"] else None
-    insns, states, peak_states = kept["counts"]
-    return Decision(kept["accepted"], insns, states, peak_states, tuple(kept["stack"]), facts, refusal)
+    insns, states, peak_states, peak_stack = kept["counts"]
+    stack = tuple(kept["stack"])
+    return Decision(kept["accepted"], insns, states, peak_states, stack, facts, refusal, peak_stack, True)

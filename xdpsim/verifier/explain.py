@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from xdpsim.isa.rows import Family
@@ -38,6 +38,7 @@ class Step:
     what: str
     file: str = ""
     line: int = 0
+    column: int = 0
     source: str = ""
     times: int = 1
 
@@ -53,8 +54,8 @@ class Step:
 class Explanation:
     """One refusal. `slot` is -1 where it is about no insn; `file`, `line` and `source` where the object says so.
 
-    `steps` are the branches on the way there, the last ones if there are many, the oldest first; `registers` the state of
-    those that the insn uses, as Linux prints them; `origins` says of each which insn set it.
+    `steps` are the branches on the way there, the last ones if there are many, the oldest first; `registers` the state
+    of those that the insn uses, as Linux prints them; `origins` says of each which insn set it.
     """
 
     errno: int
@@ -63,6 +64,7 @@ class Explanation:
     insn: str = ""
     file: str = ""
     line: int = 0
+    column: int = 0
     source: str = ""
     steps: tuple[Step, ...] = ()
     registers: tuple[str, ...] = ()
@@ -121,13 +123,15 @@ def explain(verdict: Verdict) -> Explanation:
     if not text:
         return Explanation(verdict.errno, message, remedy=advice(env, message) if walked else remedy(message))
     here = _step(env, slot, "")
-    seen = Explanation(verdict.errno, message, slot, text, here.file, here.line, here.source, remedy=remedy(message))
+    seen = Explanation(
+        verdict.errno, message, slot, text, here.file, here.line, here.column, here.source, remedy=remedy(message)
+    )
     if not walked or message.startswith("combined stack size"):
         return seen if not walked else Explanation(verdict.errno, message, remedy=advice(env, message))
     insn = env.code[slot]
     numbers = _used(insn) if insn is not None else []
     return Explanation(
-        *(verdict.errno, message, slot, text, here.file, here.line, here.source),
+        *(verdict.errno, message, slot, text, here.file, here.line, here.column, here.source),
         _path(env),
         _registers(env, numbers),
         _origins(env, numbers),
@@ -152,7 +156,7 @@ def _silent(number: int) -> str:
 
 def _step(env: Env, slot: int, what: str) -> Step:
     line = line_at(env.spec, slot)
-    place = (line.file, line.line, line.text.strip()) if line is not None else ("", 0, "")
+    place = (line.file, line.line, line.column, line.text.strip()) if line is not None else ("", 0, 0, "")
     return Step(slot, insn_at(env, slot), what, *place)
 
 
@@ -165,16 +169,12 @@ def _path(env: Env) -> tuple[Step, ...]:
             continue
         step = _step(env, slot, _done(insn, slot, after))
         if told and (told[-1].slot, told[-1].what) == (slot, step.what):
-            told[-1] = Step(*(*_fields(step), told[-1].times + 1))
+            told[-1] = replace(step, times=told[-1].times + 1)
         elif len(told) == MOST_STEPS:
             break
         else:
             told.append(step)
     return tuple(told[::-1])
-
-
-def _fields(step: Step) -> tuple[int, str, str, str, int, str]:
-    return step.slot, step.insn, step.what, step.file, step.line, step.source
 
 
 def _done(insn: Insn, slot: int, to: int) -> str:

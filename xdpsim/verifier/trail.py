@@ -1,4 +1,4 @@
-"""The way back from the insn at which the walk stopped: which insns ran before it, and where a register's value is from."""
+"""The way back from the insn at which the walk stopped: what ran before it, and where a register's value is from."""
 
 from __future__ import annotations
 
@@ -22,7 +22,15 @@ MOST_LOOKED = 10_000
 FRAME_POINTER = 10
 _CALLS = (Family.CALL_HELPER, Family.CALL_KFUNC)
 _SETS_DST = frozenset(
-    {Family.LOAD, Family.LOAD_SX, Family.LOAD_ACQUIRE, Family.LD_IMM64, Family.MOV, Family.MOVSX, Family.ADDR_SPACE_CAST}
+    {
+        Family.LOAD,
+        Family.LOAD_SX,
+        Family.LOAD_ACQUIRE,
+        Family.LD_IMM64,
+        Family.MOV,
+        Family.MOVSX,
+        Family.ADDR_SPACE_CAST,
+    }
 )
 
 
