@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from xdpsim.helpers.capabilities import capability_for
 from xdpsim.helpers.ids import HELPERS_BY_NAME, HELPERS_OF_TYPE
 from xdpsim.isa.rows import LDX, Family
 from xdpsim.progtypes.rows import PROG_TYPES
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 Rule = Callable[["Env", "re.Match[str]"], str]
 MOST_TYPES = 4
+STACK_BYTES = 512
 _WHOLE = 1 << 63
 
 
@@ -79,6 +81,8 @@ def _packet(env: Env, found: re.Match[str]) -> str:
 def _map_value(env: Env, found: re.Match[str]) -> str:
     size, off, width = int(found[1]), int(found[2]), int(found[3])
     reg = _accessed(env)
+    if off < 0:
+        return f"the access begins {-off} bytes before the value: check that the offset is not below zero"
     if reg is None or base(reg.type) != PTR_TO_MAP_VALUE or reg.num.smin == reg.num.smax:
         return f"the value has {size} bytes, the access ends at byte {off + width}"
     most = size - width - (off - reg.num.umax)
@@ -125,10 +129,19 @@ def _was_pointer(env: Env, slot: int) -> bool:
     return insn is not None and insn.family in (Family.LOAD, Family.CALL_HELPER, Family.CALL_KFUNC)
 
 
+def _stack(env: Env, found: re.Match[str]) -> str:
+    off, size = int(found[2]), int(found[3])
+    if found[1].startswith("read") and -STACK_BYTES <= off <= -size:
+        return "write these bytes of the stack before they are read: nothing was written that deep yet"
+    return f"the stack is the {STACK_BYTES} bytes below R10: this access is outside"
+
+
 def _no_value(env: Env, found: re.Match[str]) -> str:
     number = int(found[1])
     slot = Origin(env, number).slot
     insn = env.code[env.insn_idx]
+    if slot >= 0 and callee_at(env, slot) and number == 0:
+        return f"{spot(env, slot)} returns nothing: R0 has no value behind it"
     if slot >= 0 and callee_at(env, slot):
         return f"{spot(env, slot)} leaves R1 to R5 without a value: keep it in R6 to R9, or on the stack, over the call"
     if number == 0 and insn is not None and insn.family is Family.EXIT:
@@ -172,6 +185,10 @@ def _helper(env: Env, found: re.Match[str]) -> str:
     known = HELPERS_BY_NAME.get(found[1])
     if known is None:
         return ""
+    if known.id in HELPERS_OF_TYPE.get(env.prog_type, ()):
+        capability = capability_for(known.id, env.prog_type)
+        need = f"CAP_{capability.upper()}" if capability not in {"", *env.caps} else "another attach type"
+        return f"{found[1]} needs {need} in programs of type {env.prog_type}"
     types = [name for name, helpers in HELPERS_OF_TYPE.items() if known.id in helpers]
     if not types:
         return f"no program of a network type may call {found[1]}"
@@ -201,6 +218,8 @@ def _unbounded(env: Env, found: re.Match[str]) -> str:
     reg = _reg(env, number)
     if reg.type == NOT_INIT:
         return ""
+    if reg.type != SCALAR_VALUE:
+        return f"the offset in R{number} {_range(reg)}: bound it from both sides before it is added to the pointer"
     slot = Origin(env, number).slot
     source = f", it comes from {spot(env, slot)}" if slot >= 0 else ""
     return f"R{number} {_range(reg)}{source}: bound it from both sides before it is used as an offset or a size"
@@ -230,9 +249,10 @@ _RULES: tuple[tuple[str, Rule], ...] = (
     (r"R(\d+) invalid mem access '\w+_or_null\w*'", _null),
     (r"R(\d+) invalid mem access 'scalar'", _dead_pointer),
     (r"R(\d+) !read_ok", _no_value),
+    (r"invalid (read from|write to) stack R\d+ off=(-?\d+) size=(\d+)", _stack),
     (r"Unreleased reference id=(\d+) alloc_insn=(\d+)", _leak),
     (r"bpf_spin_lock-ed region|while holding a lock", _locked),
-    (r"invalid bpf_context access off=(\d+) size=(\d+)", _context),
+    (r"invalid bpf_context access off=(-?\d+) size=(\d+)", _context),
     (r"program of this type cannot use helper (\w+)#", _helper),
     (r"(?:R(\d+) )?invalid zero-sized read", _size),
     (r"R(\d+) (?:unbounded memory access|min value is negative)", _unbounded),

@@ -46,7 +46,7 @@ def callee_at(env: Env, slot: int) -> str:
         return env.spec.kfuncs[insn.imm]
     if insn is not None and insn.family is Family.CALL_LOCAL:
         target = slot + 1 + insn.imm
-        return next((sub.name for sub in env.spec.subprograms if sub.slot == target), f"the function at insn {target}")
+        return next((sub.name for sub in env.spec.subprograms if sub.slot == target), f"function@{target}")
     return ""
 
 
