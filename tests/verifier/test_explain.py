@@ -19,7 +19,14 @@ from xdpsim.verifier.explain import MOST_STEPS, Explanation, explain
 from xdpsim.verifier.main import verify
 
 MISTAKES = Path(__file__).parents[2] / "programs/mistakes/mistakes.o"
-REJECTED = {re.sub(r"-?\d+", "N", case.message): case for case in load_cases() if not case.accept and not case.known}
+
+
+def _is_short(case: Case) -> bool:
+    """Whether it is refused, by us as well, before a million insns."""
+    return not case.accept and not case.known and not case.message.startswith(("BPF program is too", "The sequence of"))
+
+
+REJECTED = {re.sub(r"-?\d+", "N", case.message): case for case in load_cases() if _is_short(case)}
 """A case of each message."""
 
 RIGHT = {
@@ -34,13 +41,13 @@ RIGHT = {
     "used_after_submit": "R6 was released by bpf_ringbuf_submit at insn 9 (programs/mistakes/mistakes.c:",
     "wrong_helper": "bpf_skb_load_bytes is not for XDP: SOCKET_FILTER, SCHED_CLS, SCHED_ACT, CGROUP_SKB and ",
     "wrong_map": "map events (RINGBUF) has no keys: this helper does not work on it",
-    "forgotten_unlock": "unlock before this: the lock was taken by bpf_spin_lock at insn 12 (programs/mistakes/mistakes.c:",
+    "forgotten_unlock": "unlock before this: the lock was taken by bpf_spin_lock at insn 12 (programs/mistakes/",
     "written_context": "programs of type XDP may not write xdp_md.rx_queue_index, only read it",
     "written_constant": "this memory is read-only for programs",
-    "unbounded_length": "the size in R4 may be 0 to 4294967295: check that it is at least 1 and at most 64 before the call",
+    "unbounded_length": "the size in R4 may be 0 to 4294967295: check that it is at least 1 and at most 64 ",
     "deep_stack": "the functions of one chain of calls share 512 bytes (here deep_stack 320, deep 320): move large ",
     "wrong_return": "return a value from 0 to 1: R0 may be 0 to 4294967295, from insn 0 (programs/mistakes/mistakes.c:",
-    "other_pointer": "R2 is data plus an offset that varies (it may be 0 to 60): compare this very pointer plus 15 with ",
+    "other_pointer": "R2 is data plus an offset that varies (it may be 0 to 60): compare this very pointer plus ",
     "pointer_arithmetic": "do not compute with this pointer",
 }
 
@@ -116,7 +123,10 @@ def test_only_the_last_branches_are_told() -> None:
         ("call 7; r6 = r0; r7 = r6; r7 += 5; r0 = *(u8 *)(r7 +0); exit", 0),  # copies and arithmetic
         ("call 7; *(u64 *)(r10 -8) = r0; r0 = 1; r3 = *(u64 *)(r10 -8); r0 = *(u8 *)(r3 +0); exit", 0),  # a spill
         ("call f; r0 = *(u8 *)(r0 +0); exit; f: r0 = 5; exit", 0),  # the result of a function
-        ("r6 = 9; call f; r0 = *(u8 *)(r6 +0); exit; f: r6 = 5; r0 = r6; exit", 0),  # a function has registers of its own
+        (
+            "r6 = 9; call f; r0 = *(u8 *)(r6 +0); exit; f: r6 = 5; r0 = r6; exit",
+            0,
+        ),  # a function has registers of its own
         ("r1 = 9; call f; exit; f: r0 = *(u8 *)(r1 +0); exit", 0),  # an argument
         ("r1 = 7; r2 = 9 ll; r0 = *(u8 *)(r2 +0); exit", 1),
     ],
