@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from xdpsim.isa.disasm import disasm
 from xdpsim.isa.rows import Family
+from xdpsim.verifier.env import ENOTSUPP
 from xdpsim.verifier.history import NO_ENTRY, previous
 from xdpsim.verifier.log import reg_text
 from xdpsim.verifier.regtypes import NOT_INIT
@@ -46,7 +47,7 @@ class Explanation:
     @property
     def errno_name(self) -> str:
         """EACCES, EINVAL ..."""
-        return errno.errorcode.get(self.errno, str(self.errno))
+        return "ENOTSUPP" if self.errno == ENOTSUPP else errno.errorcode.get(self.errno, str(self.errno))
 
     def as_json(self) -> dict[str, Any]:
         """Fields by name."""

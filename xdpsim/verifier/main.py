@@ -13,7 +13,7 @@ from xdpsim.maps.spec import MapSpec
 from xdpsim.verifier import check_cfg, fastcall, func_info, live_regs, scc
 from xdpsim.verifier.btf_record import record_of_map
 from xdpsim.verifier.entry import check_main, check_subprogs_by_themselves
-from xdpsim.verifier.env import ALL_CAPS, Env, Refusal
+from xdpsim.verifier.env import ALL_CAPS, ENOTSUPP, Env, Refusal
 from xdpsim.verifier.load_rules import check_may_load, check_sleepable
 from xdpsim.verifier.map_rules import check_map_prog_compatibility
 from xdpsim.verifier.stack_depth import check_max_stack_depth
@@ -152,7 +152,7 @@ def _check_direct_value(env: Env, map_: VMap, insn: Insn) -> None:
     if spec.type not in _DIRECT_VALUES:
         env.fail(EINVAL, "no direct value access support for this map type")
     if spec.type == "ARRAY" and (spec.max_entries != 1 or off >= spec.value_size):
-        errno = EINVAL
+        errno = EINVAL if spec.max_entries == 1 else ENOTSUPP
         env.fail(errno, f"invalid access to map value pointer, value_size={spec.value_size} off={off}")
 
 
