@@ -44,9 +44,13 @@ fuzz: $(VENV)/.dev ## the long runs: random and hostile programs, helper chains,
 	$(BIN)/python -m tests.fuzz.programs --count 10000 --seed 1
 	$(BIN)/python -m tests.fuzz.inputs --count 100000 --seed 1
 
-record-goldens: $(VENV)/.dev ## ask the running kernel again and rewrite tests/golden (needs root and Linux 6.18)
+record-goldens: $(VENV)/.dev ## ask Linux 6.18 (the running one, as root) again, or with LINUX=6.1 or 6.12 one under qemu
+ifdef LINUX
+	$(BIN)/python -m tests.guest.record $(LINUX)
+else
 	$(BIN)/python -m tests.support.record
 	$(BIN)/python -m tests.support.record_linux
+endif
 
 clean: ## remove what was built here
 	rm -rf $(VENV) build dist xdpsim/memory/bitcode .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from xdpsim.analysis.needs import Need, has_loop, kernel_needed
+from xdpsim.analysis.needs import Need, has_loop, kernel_needed, missing, needs_of
 from xdpsim.helpers.kfunc_since import KFUNC_SINCE
 from xdpsim.helpers.rows import KFUNCS
 from xdpsim.isa.asm import assemble
 from xdpsim.isa.insn import Insn
 from xdpsim.isa.since import insn_since
+from xdpsim.loader.model import Line, ProgramSpec, Subprogram
+from xdpsim.maps.spec import MapSpec
+from xdpsim.maps.types import BPF_F_MMAPABLE, BPF_F_RDONLY_PROG
+from xdpsim.progtypes.attach import AttachType
 from xdpsim.sim.sim import HELPER_MODULES
 from xdpsim.versions import Linux
 
@@ -66,3 +70,45 @@ def test_the_latest_wins_and_says_what_for() -> None:
     needs = [Need("5.8", "a"), Need("5.18", "b"), Need("5.18", "c"), Need("5.18", "b"), Need("3.18", "d")]
     assert kernel_needed(needs) == ("5.18", ["b", "c"])
     assert kernel_needed([]) == ("3.18", [])
+
+
+def spec(asm: str, prog_type: str = "XDP", attach: int = 0) -> ProgramSpec:
+    """A program with a source line for each slot."""
+    code = assemble(asm, maps={"m": 0})
+    lines = tuple(Line(slot, "a.c", 10 + slot, 1, "") for slot in range(len(code)))
+    return ProgramSpec("p", "s", prog_type, attach, code, (Subprogram("p", 0),), lines, "GPL")
+
+
+@pytest.mark.parametrize(
+    ("asm", "prog_type", "attach", "since", "what", "slot"),
+    [
+        ("r0 = 0; exit", "CGROUP_SOCK_ADDR", AttachType.CGROUP_UNIX_CONNECT, "6.7", "attach type CGROUP_UNIX_CONNECT", -1),
+        ("r0 = 0; exit", "SCHED_CLS", AttachType.TCX_INGRESS, "4.1", "program type SCHED_CLS", -1),
+        ("call 14; exit", "XDP", 0, "6.10", "bpf_get_current_pid_tgid in programs of type XDP", 0),
+        ("call 14; exit", "KPROBE", 0, "4.2", "bpf_get_current_pid_tgid", 0),
+        ("*(u32 *)(r1 + 8) = 1; r0 = 0; exit", "SCHED_CLS", 0, "6.3", "stores of constants to the context", 0),
+        ("r2 = 1; *(u32 *)(r1 + 8) = r2; r0 = 0; exit", "SCHED_CLS", 0, "4.1", "program type SCHED_CLS", -1),
+        ("r0 = 0; l: r0 += 1; if r0 < 9 goto l; exit", "XDP", 0, "5.3", "a loop", 2),
+        ("r2 = map[0]; call 12; call f; exit; f: r0 = 0; exit", "XDP", 0, "5.10", "tail calls in a program with functions", 2),
+        ("r0 = *(u32 *)(r1 + 64); exit", "SK_LOOKUP", AttachType.SK_LOOKUP, "5.17", "bpf_sk_lookup.ingress_ifindex", 0),
+    ],
+)  # fmt: skip
+def test_what_a_program_needs_most(asm: str, prog_type: str, attach: int, since: str, what: str, slot: int) -> None:
+    newest = max(needs_of(spec(asm, prog_type, attach), ()), key=lambda need: Linux(need.since))
+    assert (newest.since, newest.what, newest.slot) == (since, what, slot)
+    assert (newest.line.line if newest.line else -1) == (10 + slot if slot >= 0 else -1)
+
+
+def test_flags_of_maps_count_and_those_of_inner_maps() -> None:
+    inner = MapSpec("i", "ARRAY", 4, 4, 1, flags=BPF_F_MMAPABLE)
+    outer = MapSpec("o", "ARRAY_OF_MAPS", 4, 4, 1, inner=inner)
+    frozen = MapSpec("f", "ARRAY", 4, 4, 1, flags=BPF_F_RDONLY_PROG)
+    whats = {need.what: need.since for need in needs_of(spec("r0 = 0; exit"), (outer, frozen))}
+    assert whats["map flag MMAPABLE"] == "5.5"
+    assert whats["map flag RDONLY_PROG"] == "5.2"
+
+
+def test_what_is_missing_comes_once_and_newest_first() -> None:
+    needs = [Need("5.8", "a", 3), Need("6.1", "b", 4), Need("5.8", "a", 9), Need("5.8", "c", soft=True)]
+    assert missing(needs, Linux("5.4")) == [Need("6.1", "b", 4), Need("5.8", "a", 3)]
+    assert missing(needs, Linux("6.1")) == []

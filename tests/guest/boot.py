@@ -1,8 +1,7 @@
 """Boots Debian's kernels under qemu's software emulation and puts a script of questions to their bpf(2).
 
-The kernel packages come from the distribution's repositories through apt-get and are only unpacked, into a cache folder;
-the guest is that kernel and one static program (init.c), so nothing else is needed. Goldens are recorded this way; tests
-only read them.
+The kernel packages come from the distribution's repositories through apt-get and are only unpacked, into the user's
+cache; the guest is that kernel and one static program (init.c). Goldens are recorded this way; tests read them.
 """
 
 from __future__ import annotations
@@ -31,7 +30,9 @@ _MARK = "@@ "
 @functools.cache
 def package_of(version: str) -> str:
     """The newest kernel package of that version that the configured repositories offer."""
-    names = [line.split(" ")[0] for line in _output("apt-cache", "--names-only", "search", "^linux-image-").splitlines()]
+    names = [
+        line.split(" ")[0] for line in _output("apt-cache", "--names-only", "search", "^linux-image-").splitlines()
+    ]
     found = [name for name in names if re.fullmatch(PACKAGES[version], name)]
     assert found, f"no package {PACKAGES[version]} in the repositories"
     return max(found, key=lambda name: [int(part) for part in re.findall(r"\d+", name)])
@@ -51,7 +52,7 @@ def unpacked(version: str) -> Path:
 
 
 def run(version: str, script: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Boot the kernel, put the lines to it, and give the answers by id; AssertionError when it does not come to its end."""
+    """Boot the kernel, put the lines to it, and give the answers by id; AssertionError when the script is not done."""
     folder = unpacked(version)
     (kernel,) = (folder / "boot").glob("vmlinuz-*")
     with tempfile.TemporaryDirectory() as made:
@@ -63,7 +64,8 @@ def run(version: str, script: Iterable[str]) -> dict[str, dict[str, Any]]:
         said = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S, check=True)
     console = said.stdout.decode(errors="replace").replace("\r", "")
     answers = [json.loads(line.partition(_MARK)[2]) for line in console.splitlines() if _MARK in line]
-    assert answers and answers[-1]["id"] == "end", console[-2000:]
+    assert answers, console[-2000:]
+    assert answers[-1]["id"] == "end", console[-2000:]
     return {row.pop("id"): row for row in answers}
 
 

@@ -77,8 +77,7 @@ def _program(name: str, spec: ProgramSpec, source: Object) -> str:
             relocations.append(f"m{insn.imm}@{slot}")
         if insn.family is Family.CALL_KFUNC:
             relocations.append(f"k{spec.kfuncs[insn.imm]}@{slot}")
-            insn = replace(insn, imm=0)
-        code.append(encode(insn))
+        code.append(encode(replace(insn, imm=0) if insn.family is Family.CALL_KFUNC else insn))
     flags = F_XDP_HAS_FRAGS * spec.frags | F_SLEEPABLE * spec.sleepable
     func_info = b"".join(struct.pack("=II", *row) for row in spec.func_info).hex() or "-"
     line_info = b"".join(struct.pack("=IIII", *row) for row in spec.line_info).hex() or "-"

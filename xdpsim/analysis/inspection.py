@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from xdpsim.analysis.btftext import value_type_name
-from xdpsim.analysis.needs import Need, kernel_needed, needs_of
+from xdpsim.analysis.needs import Need, kernel_needed, maps_of, needs_of
 from xdpsim.btf.ext import parse_ext
 from xdpsim.helpers.ids import HELPERS_BY_ID
 from xdpsim.isa.rows import Family
@@ -84,19 +84,13 @@ def inspect_object(source: Object, elf: Elf, why_not: Mapping[str, str]) -> Insp
     needs: list[Need] = []
     programs = []
     for spec in source.programs.values():
-        used = [source.maps[index] for index in _map_indexes(spec) if 0 <= index < len(source.maps)]
+        used = [source.maps[index] for index in maps_of(spec) if 0 <= index < len(source.maps)]
         own = list(needs_of(spec, used))
         needs += own
         programs.append(_program(spec, used, own, why_not.get(spec.name, "")))
     kernel, needed_for = kernel_needed(needs)
     maps = tuple(_map(spec) for spec in source.maps)
     return Inspection(source, _sections(source, elf), tuple(programs), maps, kernel, tuple(needed_for))
-
-
-def _map_indexes(spec: ProgramSpec) -> list[int]:
-    """The maps that a program refers to, each once, in the order of its insns."""
-    found = (insn.imm for insn in spec.code if insn and insn.family is Family.LD_IMM64 and insn.op.startswith("MAP"))
-    return list(dict.fromkeys(found))
 
 
 def _program(spec: ProgramSpec, used: Sequence[MapSpec], needs: list[Need], why_not: str) -> ProgramInfo:

@@ -249,7 +249,7 @@ GPL_READ: frozenset[int] = frozenset(
 )
 
 
-def _ids(text: str) -> frozenset[int]:
+def ids_of(text: str) -> frozenset[int]:
     """The numbers of a text such as "1-8 12": single ids and closed ranges."""
     bounds = (part.partition("-") for part in text.split())
     return frozenset(number for first, _, last in bounds for number in range(int(first), int(last or first) + 1))
@@ -355,10 +355,10 @@ _BY_TYPES: dict[str, str] = {
     ),
 }
 HELPERS_OF_TYPE: dict[str, frozenset[int]] = {
-    prog_type: _ids(text) for prog_types, text in _BY_TYPES.items() for prog_type in prog_types.split()
+    prog_type: ids_of(text) for prog_types, text in _BY_TYPES.items() for prog_type in prog_types.split()
 }
 
-SLEEPING: frozenset[int] = _ids("148 191")
+SLEEPING: frozenset[int] = ids_of("148 191")
 """copy_from_user and copy_from_user_task: offered to every type above, but only sleepable programs may call them."""
 _NO_RETVAL = frozenset(
     {At.CGROUP_INET_INGRESS, At.CGROUP_INET_EGRESS, At.CGROUP_SOCK_OPS, At.CGROUP_UDP4_RECVMSG, At.CGROUP_UDP6_RECVMSG}
@@ -376,7 +376,7 @@ ATTACH_RULES: dict[tuple[str, int], frozenset[At]] = {
     (prog_type, number): attach_types
     for prog_types, ids, attach_types in _BY_ATTACH_TYPE
     for prog_type in prog_types.split()
-    for number in _ids(ids)
+    for number in ids_of(ids)
 }
 
 

@@ -11,6 +11,8 @@ from xdpsim.isa.rows import ALU, ATOMIC, BRANCH, JMP32, Family, Imm64
 FIRST = "3.18"
 """eBPF itself."""
 JMP32_SINCE = "5.1"
+STORE_IMM_TO_CONTEXT = "6.3"
+"""Stores of constants to the context: before, only registers could be stored there."""
 FAMILY_SINCE: dict[Family, str] = {
     Family.MOVSX: "6.6",
     Family.LOAD_SX: "6.6",

@@ -181,7 +181,8 @@ class Sim(WorldMixin):
         used = {insn.imm for insn in loaded.spec.code if insn is not None and insn.op in MAP_REFERENCES}
         maps = [made.spec for index, made in enumerate(loaded.maps) if index in used]
         for need in needs_of(loaded.spec, maps):
-            require(f"{loaded.spec.name}: {need.what}", need.since, self.linux)
+            if not need.soft:
+                require(f"{loaded.spec.name}: {need.what}", need.since, self.linux)
 
 
 def _read_object(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[bytes, str]:
