@@ -13,7 +13,7 @@ from xdpsim.isa.since import insn_since
 from xdpsim.loader.model import Line, ProgramSpec, Subprogram
 from xdpsim.maps.spec import MapSpec
 from xdpsim.maps.types import BPF_F_MMAPABLE, BPF_F_RDONLY_PROG
-from xdpsim.progtypes.attach import AttachType
+from xdpsim.progtypes.attach import AttachType as At
 from xdpsim.sim.sim import HELPER_MODULES
 from xdpsim.versions import Linux
 
@@ -79,18 +79,22 @@ def spec(asm: str, prog_type: str = "XDP", attach: int = 0) -> ProgramSpec:
     return ProgramSpec("p", "s", prog_type, attach, code, (Subprogram("p", 0),), lines, "GPL")
 
 
+_NOTHING = "r0 = 0; exit"
+_TAIL_CALL_AND_FUNCTION = "r2 = map[0]; call 12; call f; exit; f: r0 = 0; exit"
+
+
 @pytest.mark.parametrize(
     ("asm", "prog_type", "attach", "since", "what", "slot"),
     [
-        ("r0 = 0; exit", "CGROUP_SOCK_ADDR", AttachType.CGROUP_UNIX_CONNECT, "6.7", "attach type CGROUP_UNIX_CONNECT", -1),
-        ("r0 = 0; exit", "SCHED_CLS", AttachType.TCX_INGRESS, "4.1", "program type SCHED_CLS", -1),
+        (_NOTHING, "CGROUP_SOCK_ADDR", At.CGROUP_UNIX_CONNECT, "6.7", "attach type CGROUP_UNIX_CONNECT", -1),
+        (_NOTHING, "SCHED_CLS", At.TCX_INGRESS, "4.1", "program type SCHED_CLS", -1),
         ("call 14; exit", "XDP", 0, "6.10", "bpf_get_current_pid_tgid in programs of type XDP", 0),
         ("call 14; exit", "KPROBE", 0, "4.2", "bpf_get_current_pid_tgid", 0),
         ("*(u32 *)(r1 + 8) = 1; r0 = 0; exit", "SCHED_CLS", 0, "6.3", "stores of constants to the context", 0),
         ("r2 = 1; *(u32 *)(r1 + 8) = r2; r0 = 0; exit", "SCHED_CLS", 0, "4.1", "program type SCHED_CLS", -1),
         ("r0 = 0; l: r0 += 1; if r0 < 9 goto l; exit", "XDP", 0, "5.3", "a loop", 2),
-        ("r2 = map[0]; call 12; call f; exit; f: r0 = 0; exit", "XDP", 0, "5.10", "tail calls in a program with functions", 2),
-        ("r0 = *(u32 *)(r1 + 64); exit", "SK_LOOKUP", AttachType.SK_LOOKUP, "5.17", "bpf_sk_lookup.ingress_ifindex", 0),
+        (_TAIL_CALL_AND_FUNCTION, "XDP", 0, "5.10", "tail calls in a program with functions", 2),
+        ("r0 = *(u32 *)(r1 + 64); exit", "SK_LOOKUP", At.SK_LOOKUP, "5.17", "bpf_sk_lookup.ingress_ifindex", 0),
     ],
 )  # fmt: skip
 def test_what_a_program_needs_most(asm: str, prog_type: str, attach: int, since: str, what: str, slot: int) -> None:

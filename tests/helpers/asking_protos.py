@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.support.record import recorder
-from tests.support.verifier_linux import ALL_CAPS, Asker
+from tests.support.verifier_linux import ALL_CAPS, LEVEL1, LEVEL2, Answer, Asker
 from xdpsim.helpers.ids import HELPERS_BY_ID, HELPERS_OF_TYPE
 from xdpsim.helpers.kinds import Arg
 from xdpsim.helpers.proto_rows import Proto
@@ -90,6 +90,20 @@ class Question:
 
     def message(self, at: int, value: str, after: str = "", *, caps: frozenset[str] = ALL_CAPS) -> str:
         """What Linux says when arguments before `at` are good, that one is `value`, and behind it is `after`."""
+        return self._ask(at, value, after, caps=caps).message
+
+    def result(self) -> str:
+        """How Linux names what r0 holds after a call with good arguments; empty where none can be made, or for void."""
+        if any(good_value(self._proto, at, self._type) is None for at in range(len(self._proto.args))):
+            return ""
+        log = self._ask(len(self._proto.args), "", log_level=LEVEL2).log
+        after_call = log.rpartition(f"#{self._proto.id}")[2].partition("(b7) r0 = 0")[0]
+        found = re.search(r"R0(?:_w)?=([a-z_0-9]+)\(", after_call)
+        return found[1] if found else ""
+
+    def _ask(
+        self, at: int, value: str, after: str = "", *, caps: frozenset[str] = ALL_CAPS, log_level: int = LEVEL1
+    ) -> Answer:
         given = [good_value(self._proto, n, self._type) for n in range(at)]
         starts = dict.fromkeys(pair[0] for pair in given if pair and pair[0])
         parts = [
@@ -106,7 +120,7 @@ class Question:
             *("ask", "ask", self._type, self._attach, assemble(asm, maps=_NAMES), (Subprogram("ask", 0),), (), "GPL"),
             sleepable=self._type == "SYSCALL",
         )
-        return self._asker.ask(spec, _MAPS, caps=caps).message
+        return self._asker.ask(spec, _MAPS, caps=caps, log_level=log_level)
 
     def complains(self, at: int, value: str, after: str = "") -> bool:
         """Whether it is that argument (or the memory that it names) of which Linux complains."""
@@ -177,13 +191,16 @@ def asked_protos() -> Iterator[tuple[str, int, Proto]]:
 
 @recorder("protos")
 def record() -> dict[str, Any]:
-    """Rows [helper, signature, program types that get it], and [helper, argument from 0, unwritten stack does]."""
+    """Rows [helper, signature, program types that get it], [helper, argument from 0, unwritten stack does], results."""
     asker = Asker()
     signatures: dict[tuple[str, str], list[str]] = {}
+    results: dict[str, str] = {}
     unwritten: dict[tuple[str, int], bool | None] = {}
     for prog_type, attach, proto in asked_protos():
         question = Question(asker, prog_type, attach, proto)
         signature = question.signature()
+        if result := question.result():
+            results.setdefault(proto.name, result)
         signatures.setdefault((proto.name, signature), []).append(prog_type)
         for at, word in enumerate(signature.split()):
             if word.startswith("fp|pkt") and LOAD_RULES[prog_type].capabilities <= {"net_admin"}:
@@ -191,4 +208,5 @@ def record() -> dict[str, Any]:
     return {
         "signatures": [[*key, " ".join(types)] for key, types in sorted(signatures.items())],
         "unwritten": [[*key, is_good] for key, is_good in sorted(unwritten.items()) if is_good is not None],
+        "results": [list(pair) for pair in sorted(results.items())],
     }

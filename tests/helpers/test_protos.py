@@ -144,3 +144,25 @@ def test_every_prototype_was_asked() -> None:
 def test_which_memory_need_not_have_been_written(name: str, at: int, is_good: bool) -> None:
     kind = row_for(HELPERS_BY_NAME[name].id, "SCHED_CLS").args[at]
     assert ("MEM_UNINIT" in kind.flags) == is_good
+
+
+RESULTS = {
+    Ret.INTEGER: "scalar",
+    Ret.MAP_VALUE: "map_value",
+    Ret.MAP_VALUE_OR_NULL: "map_value_or_null",
+    Ret.DYNPTR_MEM_OR_NULL: "mem_or_null",
+    Ret.BTF_ID: "ptr_",
+    Ret.BTF_ID_TRUSTED: "trusted_ptr_",
+    Ret.BTF_ID_OR_NULL: "ptr_or_null_",
+    Ret.SOCKET_OR_NULL: "sock_or_null",
+    Ret.TCP_SOCK_OR_NULL: "tcp_sock_or_null",
+    Ret.SOCK_COMMON_OR_NULL: "sock_common_or_null",
+}
+"""What Linux's log says of r0 after the call."""
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize(("name", "result"), golden("protos")["results"])
+def test_results_are_those_that_linux_tells(name: str, result: str) -> None:
+    rows = [row for row in PROTOS.values() if row.name == name]
+    assert {RESULTS[row.returns] + row.ret_btf for row in rows} == {result}

@@ -48,6 +48,7 @@ def record() -> dict[str, Any]:
         "attach_types": [[name, attach_types(name)] for name in HELPERS_OF_TYPE],
         "contexts": [[name, at, context_accesses(name, at)] for name in CONTEXT_TYPES for at in asked_with(name)],
         "yields": [[name, at, pointers(name, at)] for name in CONTEXT_TYPES for at in asked_with(name)],
+        "helpers_by_attach": helpers_by_attach(),
         "helpers": [[prog_type, sorted(ids)] for prog_type, (ids, _) in helpers.items()],
         "gpl_only": sorted(set().union(*(gpl for _, gpl in helpers.values()))),
     }
@@ -124,19 +125,35 @@ def pointers(prog_type: str, attach: int = 0) -> dict[str, str]:
     return found
 
 
-def callable_helpers(prog_type: str) -> tuple[set[int], set[int]]:
-    """The helpers that a program of the type may call, and those of them that ask for a GPL-compatible licence."""
+@functools.cache
+def callable_helpers(prog_type: str, attach: int = -1) -> tuple[set[int], set[int]]:
+    """The helpers that a program of the type may call, and those of them that ask for a GPL-compatible licence.
+
+    `attach` -1 is the attach type with which the type is asked first.
+    """
     ids, gpl = set(), set()
     for number in range(1, LAST_HELPER + 1):
         code = bytes.fromhex(f"85000000{number:02x}000000" + _EXIT)
         flags = F_SLEEPABLE if prog_type == "SYSCALL" else 0
-        attach = int(_ATTACH.get(prog_type, 0))
+        at = int(_ATTACH.get(prog_type, 0)) if attach < 0 else attach
         kernel_type = PROG_TYPES[prog_type].id
-        _, log = verifier_log(ProgramDefinition(kernel_type, code, "ask", attach, "GPL", flags))
+        _, log = verifier_log(ProgramDefinition(kernel_type, code, "ask", at, "GPL", flags))
         if _CANNOT.search(log):
             continue
         ids.add(number)
-        _, log = verifier_log(ProgramDefinition(kernel_type, code, "ask", attach, "Proprietary", flags))
+        _, log = verifier_log(ProgramDefinition(kernel_type, code, "ask", at, "Proprietary", flags))
         if "GPL-restricted" in log:
             gpl.add(number)
     return ids, gpl
+
+
+def helpers_by_attach() -> list[list[Any]]:
+    """[type, attach type, helpers gained, helpers lost] for each attach type with which it can call other helpers."""
+    rows = []
+    for prog_type in HELPERS_OF_TYPE:
+        usual = callable_helpers(prog_type)[0]
+        for attach in attach_types(prog_type):
+            found = callable_helpers(prog_type, attach)[0]
+            if found != usual:
+                rows.append([prog_type, attach, sorted(found - usual), sorted(usual - found)])
+    return rows

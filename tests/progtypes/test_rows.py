@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.oracle import golden
 from xdpsim.helpers.flags import HELPER_FLAGS
-from xdpsim.helpers.ids import GPL_READ, HELPERS_BY_ID, HELPERS_OF_TYPE
+from xdpsim.helpers.ids import GPL_READ, HELPERS_BY_ID, HELPERS_OF_TYPE, may_call
 from xdpsim.helpers.prototypes import PROTOTYPES
 from xdpsim.maps import types as map_types
 from xdpsim.progtypes.attach import AttachType
@@ -58,6 +58,17 @@ def test_flags() -> None:
 
 def test_which_type_may_call_which_helper() -> None:
     assert {name: sorted(ids) for name, ids in HELPERS_OF_TYPE.items()} == dict(golden("progtypes")["helpers"])
+
+
+def test_which_helpers_an_attach_type_gives_and_takes() -> None:
+    found = []
+    for prog_type, attach_types in golden("progtypes")["attach_types"]:
+        usual = HELPERS_OF_TYPE[prog_type]
+        for attach in attach_types:
+            ids = {number for number in HELPERS_BY_ID if may_call(number, prog_type, attach)}
+            if ids != usual:
+                found.append([prog_type, attach, sorted(ids - usual), sorted(usual - ids)])
+    assert found == golden("progtypes")["helpers_by_attach"]
 
 
 def test_which_helpers_ask_for_a_gpl_compatible_licence() -> None:
