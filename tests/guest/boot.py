@@ -31,7 +31,9 @@ _MARK = "@@ "
 @functools.cache
 def package_of(version: str) -> str:
     """The newest kernel package of that version that the configured repositories offer."""
-    names = [line.split(" ")[0] for line in _output("apt-cache", "--names-only", "search", "^linux-image-").splitlines()]
+    names = [
+        line.split(" ")[0] for line in _output("apt-cache", "--names-only", "search", "^linux-image-").splitlines()
+    ]
     found = [name for name in names if re.fullmatch(PACKAGES[version], name)]
     assert found, f"no package {PACKAGES[version]} in the repositories"
     return max(found, key=lambda name: [int(part) for part in re.findall(r"\d+", name)])
