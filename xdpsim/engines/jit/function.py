@@ -326,6 +326,9 @@ class FunctionEmitter:
         self._unsaved.clear()
         if self.setting.counts_blocks:
             self._count_execution(block[0])
+        if block[0] in self.facts.dead:
+            self.fault(FaultKind.STRAY, block[0])
+            return
         for slot in block:
             insn = code[slot]
             assert insn is not None

@@ -26,7 +26,7 @@ from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import Family
 from xdpsim.memory.structs import FAULT, RUN_STATE
 from xdpsim.verifier.cfg import functions
-from xdpsim.verifier.facts import Facts, find_facts
+from xdpsim.verifier.facts import find_facts, joined
 
 RUN_BATCH, ENTRY, CALL = "run_batch", "entry", "call_function"
 """What a library exports: the batch loop, the way in for tail calls, and the way in for callbacks by first slot."""
@@ -63,16 +63,13 @@ caught:
 class Module:
     """IR text with what has to be bound when its object code is loaded."""
 
-    def __init__(
-        self, program: LoadedProgram, budget: int, *, facts: Facts | None = None, counts_blocks: bool = False
-    ) -> None:
-        """`facts` are the verifier's; without them those that hold for any program."""
+    def __init__(self, program: LoadedProgram, budget: int, *, counts_blocks: bool = False) -> None:
         code = program.spec.code
         self.callable = callable_slots(program)
         self.caught_by = exception_callback(program)
         roots = {*self.callable} if self.caught_by is None else {*self.callable, self.caught_by}
         specs = [made.spec for made in program.maps]
-        self.facts = facts or find_facts(code, program.spec.type, specs, sorted(roots))
+        self.facts = joined(code, find_facts(code, program.spec.type, specs, sorted(roots)), program.facts)
         rows = [callee_row(program, slot, insn) for slot, insn in _calls(program)]
         setting = Setting(
             NATIVE_CONTEXTS[program.spec.type],
