@@ -129,7 +129,7 @@ def loop(used: Usage, context: NativeContext, budget: int) -> str:
     out.line("br i1 %more, label %body, label %done")
     out.place("body")
     _begin(out, used, budget)
-    out.line("%r0 = call i64 @entry(ptr %state, i64 %context, i64 0, i64 0, i64 0, i64 0)")
+    out.line("%r0 = call i64 @main(ptr %state, i64 %context, i64 0, i64 0, i64 0, i64 0)")
     out.line("%code = load i32, ptr %fault")
     _end(out, used)
     out.line("%fine = icmp eq i32 %code, 0")

@@ -17,7 +17,7 @@ from xdpsim.helpers.rows import Helper
 from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import Family
 from xdpsim.memory.structs import FAULT, RUN_STATE, STACK_FRAME_BYTES
-from xdpsim.verifier.cfg import STRAY, Function, successors
+from xdpsim.verifier.cfg import STRAY, Function, call_target, successors
 from xdpsim.verifier.facts import Facts
 
 FAULT_CODE = RUN_STATE.offset("fault") + FAULT.offset("code")
@@ -61,6 +61,7 @@ class Needs:
         """Some function has a stack frame that is looked at, or that others count from."""
 
 
+_SMALL = 150
 _CALLS = frozenset({Family.CALL_HELPER, Family.CALL_KFUNC, Family.CALL_LOCAL})
 
 
@@ -270,7 +271,17 @@ class FunctionEmitter:
         if self._faults:
             self.place("faulted")
             self.leave("0", 0)
-        return "\n".join([f"define internal i64 @{self.name}{SIGNATURE} {{", *self._prologue(), *self.lines, "}"])
+        trait = "alwaysinline " if self.function.entry == 0 and self._is_small() else ""
+        head = f"define internal i64 @{self.name}{SIGNATURE} {trait}{{"
+        return "\n".join([head, *self._prologue(), *self.lines, "}"])
+
+    def _is_small(self) -> bool:
+        """Whether the main function is worth having twice: in its entry and in the loop over a batch."""
+        calls_itself = any(
+            insn.family is Family.CALL_LOCAL and call_target(self.program.spec.code, slot, insn) == 0
+            for slot, insn in self._insns()
+        )
+        return len(self.function.slots) <= _SMALL and not calls_itself
 
     def _prologue(self) -> list[str]:
         lines = ["entry:", "  %rs = ptrtoint ptr %state to i64"]

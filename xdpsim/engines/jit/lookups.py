@@ -1,8 +1,8 @@
 """Operations on maps that are known when a program is compiled, as LLVM IR.
 
 Lookups in arrays are a comparison and an address, those in hashes by keys of 4 and 8 bytes a walk along a chain; other
-operations are called by their own address rather than through the map's table. Sizes, strides and masks are constants of
-the code, addresses are symbols.
+operations are called by their own address rather than through the map's table. Sizes, strides and masks are constants
+of the code, addresses are symbols.
 """
 
 from __future__ import annotations

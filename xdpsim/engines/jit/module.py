@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from xdpsim.engines.contexts import NATIVE_CONTEXTS
 from xdpsim.engines.exceptions import exception_callback
 from xdpsim.engines.fault import FaultKind
@@ -22,7 +20,6 @@ from xdpsim.engines.jit.function import (
 from xdpsim.engines.protocol import LoadedProgram
 from xdpsim.engines.resolve import callable_slots, callee_row
 from xdpsim.helpers.rows import Control, Helper
-from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import Family
 from xdpsim.memory.structs import FAULT, RUN_STATE
 from xdpsim.verifier.cfg import functions
@@ -34,7 +31,7 @@ NUMBER = "program_number"
 _FAULT_AT = RUN_STATE.offset("fault")
 
 _ENTRY = """
-define i64 @entry(ptr %state, i64 %a1, i64 %a2, i64 %a3, i64 %a4, i64 %a5) {{
+define internal i64 @main(ptr %state, i64 %a1, i64 %a2, i64 %a3, i64 %a4, i64 %a5) alwaysinline {{
   %own = getelementptr i8, ptr %state, i64 {stack_low}
   %base_at = getelementptr i8, ptr %state, i64 {call_base}
   %fp = load i64, ptr %own
@@ -42,6 +39,10 @@ define i64 @entry(ptr %state, i64 %a1, i64 %a2, i64 %a3, i64 %a4, i64 %a5) {{
   {call}
 }}
 """
+_EXPORTED = """define i64 @entry(ptr %state, i64 %a1, i64 %a2, i64 %a3, i64 %a4, i64 %a5) {
+  %r = musttail call i64 @main(ptr %state, i64 %a1, i64 %a2, i64 %a3, i64 %a4, i64 %a5)
+  ret i64 %r
+}"""
 _PLAIN = """%r = musttail call i64 @f0(ptr %state, i64 %a1, i64 %a2, i64 %a3, i64 %a4, i64 %a5)
   ret i64 %r"""
 _CATCHING = """%r = call i64 @f0(ptr %state, i64 %a1, i64 %a2, i64 %a3, i64 %a4, i64 %a5)
@@ -70,7 +71,7 @@ class Module:
         roots = {*self.callable} if self.caught_by is None else {*self.callable, self.caught_by}
         specs = [made.spec for made in program.maps]
         self.facts = joined(code, find_facts(code, program.spec.type, specs, sorted(roots)), program.facts)
-        rows = [callee_row(program, slot, insn) for slot, insn in _calls(program)]
+        rows = called_rows(program)
         setting = Setting(
             NATIVE_CONTEXTS[program.spec.type],
             budget,
@@ -95,13 +96,14 @@ class Module:
 _LIKELY = '!0 = !{!"branch_weights", i32 1000000, i32 1}'
 
 
-def _calls(program: LoadedProgram) -> Iterator[tuple[int, Insn]]:
-    """The calls of helpers and kernel functions."""
-    for slot, insn in enumerate(program.spec.code):
-        if insn is None or slot in program.spec.poisoned:
-            continue
-        if insn.family in (Family.CALL_HELPER, Family.CALL_KFUNC):
-            yield slot, insn
+def called_rows(program: LoadedProgram) -> list[Helper]:
+    """The rows of all helpers and kernel functions that the program calls."""
+    calls = (Family.CALL_HELPER, Family.CALL_KFUNC)
+    return [
+        callee_row(program, slot, insn)
+        for slot, insn in enumerate(program.spec.code)
+        if insn is not None and insn.family in calls and slot not in program.spec.poisoned
+    ]
 
 
 def _declarations(needs: Needs) -> list[str]:
@@ -116,7 +118,7 @@ def _entry(rows: list[Helper], caught_by: int | None, has_stack: bool) -> str:
     """The main function with its place on the stack noted; it catches what the program throws, if it throws at all."""
     call = _PLAIN
     if not has_stack:
-        return f"define i64 @{ENTRY}{SIGNATURE} {{\n  {call}\n}}"
+        return f"{_EXPORTED}\ndefine internal i64 @main{SIGNATURE} alwaysinline {{\n  {call}\n}}"
     if any(row.control is Control.THROW for row in rows):
         then = "ret i64 %cookie"
         if caught_by is not None:
@@ -124,7 +126,9 @@ def _entry(rows: list[Helper], caught_by: int | None, has_stack: bool) -> str:
             then = f"%x = musttail call i64 @{function_symbol(caught_by)}{arguments}\n  ret i64 %x"
         cookie = _FAULT_AT + FAULT.offset("accessed")
         call = _CATCHING.format(fault_code=FAULT_CODE, thrown=int(FaultKind.THROWN), cookie=cookie, then=then)
-    return _ENTRY.format(stack_low=RUN_STATE.offset("stack_low"), call_base=RUN_STATE.offset("call_base"), call=call)
+    return _EXPORTED + _ENTRY.format(
+        stack_low=RUN_STATE.offset("stack_low"), call_base=RUN_STATE.offset("call_base"), call=call
+    )
 
 
 def _callbacks(slots: list[int]) -> str:
