@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from xdpsim.engines.fault import FaultKind
 from xdpsim.engines.jit import control, lookups
-from xdpsim.engines.jit.function import FunctionEmitter, function_symbol
+from xdpsim.engines.jit.function import FunctionEmitter
+from xdpsim.engines.jit.needs import function_symbol
 from xdpsim.engines.resolve import callee_row
 from xdpsim.helpers.checks import kinds_of
 from xdpsim.helpers.rows import Control, Helper

@@ -14,7 +14,8 @@ from itertools import count
 from typing import Any
 
 from xdpsim.engines.jit.control import RESOLVE
-from xdpsim.engines.jit.module import CALL, ENTRY, NUMBER, RUN_BATCH, Module, called_rows
+from xdpsim.engines.jit.module import CALL, ENTRY, RUN_BATCH, Module, called_rows
+from xdpsim.engines.jit.needs import BLOCK_COUNTS, NUMBER
 from xdpsim.engines.jit.python_calls import PythonCalls
 from xdpsim.engines.protocol import LoadedProgram
 from xdpsim.engines.resolve import imm64_value
@@ -48,6 +49,8 @@ class Compiled:
     callable: list[int]
     caught_by: int | None
     checks_time: bool
+    blocks: list[tuple[int, ...]]
+    """Those that the code counts."""
 
     def encode(self) -> bytes:
         """As the cache holds it."""
@@ -78,6 +81,7 @@ def compiled(program: LoadedProgram, budget: int, *, counts_blocks: bool = False
         list(module.callable),
         module.caught_by,
         module.used.sees_world,
+        needs.blocks,
     )
     write_checked(path, made.encode())
     keep_newest(_PREFIX, _MOST_ENTRIES)
@@ -132,14 +136,17 @@ def compile_ir(text: str) -> bytes:
     return bytes(machine.emit_object(module))
 
 
-def load_code(made: Compiled, program: LoadedProgram, python: PythonCalls) -> Any:
-    """Load object code; the library that comes back has the exported addresses by name and keeps the code alive."""
+def load_code(made: Compiled, program: LoadedProgram, python: PythonCalls, counts: int) -> Any:
+    """Load object code with its counters at address `counts`.
+
+    The library that comes back has the exported addresses by name and keeps the code alive.
+    """
     import llvmlite.binding as llvm
 
     builder = llvm.JITLibraryBuilder().add_object_img(made.image)
     for symbol in (RUN_BATCH, ENTRY, CALL):
         builder.export_symbol(symbol)
-    for symbol, address in _bindings(made, program, python).items():
+    for symbol, address in (_bindings(made, program, python) | {BLOCK_COUNTS: counts}).items():
         builder.import_symbol(symbol, address)
     return builder.link(runtime.jit_compiler(), f"xdpsim_program_{next(_library_numbers)}")
 

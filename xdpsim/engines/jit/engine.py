@@ -39,6 +39,8 @@ class JitEngine:
         if runtime.is_python():
             raise Unsupported("engine jit needs the native runtime", hint="unset XDPSIM_RUNTIME")
         self.machine, self.budget = machine, budget
+        self.counts_blocks = False
+        """Let programs that are loaded from now on count how often their blocks run (CompiledProgram.executed)."""
         self.timers = machine.part(Timers)
         self.python = PythonCalls(machine, self._entry_of)
         self._programs: dict[int, CompiledProgram] = {}
@@ -140,13 +142,29 @@ class CompiledProgram:
     def __init__(self, engine: JitEngine, program: LoadedProgram) -> None:
         self._engine, self.program = engine, program
         self._state = engine.machine.run_state.address
-        made = compiled(program, engine.budget)
+        made = compiled(program, engine.budget, counts_blocks=engine.counts_blocks)
         self.callable, self.caught_by, self._checks_time = frozenset(made.callable), made.caught_by, made.checks_time
-        self._code: Any = load_code(made, program, engine.python)
+        self._blocks = made.blocks
+        self._counts = Block(16 * len(made.blocks), "block counts")
+        self._code: Any = load_code(made, program, engine.python, self._counts.address)
         words = [ctypes.c_uint64] * 8
         self._run = ctypes.CFUNCTYPE(*words[:5])(self._code[RUN_BATCH])
         self._call = ctypes.CFUNCTYPE(*words)(self._code[CALL])
         self.entry = int(self._code[ENTRY])
+
+    def executed(self) -> tuple[dict[int, int], dict[int, int]]:
+        """How often each slot ran, and how often each branch jumped, where the engine `counts_blocks`.
+
+        Of a packet that ended in a fault, the whole of the blocks that it was in counts.
+        """
+        counts = self._counts.view.cast("Q")
+        ran, jumped = dict[int, int](), dict[int, int]()
+        for number, block in enumerate(self._blocks):
+            if times := counts[2 * number]:
+                for slot in block:
+                    ran[slot] = ran.get(slot, 0) + times
+                jumped[block[-1]] = jumped.get(block[-1], 0) + counts[2 * number + 1]
+        return ran, jumped
 
     def call(self, slot: int, *args: int) -> int:
         """Run the function at `slot` on the stack as it is; r0. Faults are left in the run state."""

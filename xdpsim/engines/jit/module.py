@@ -8,10 +8,12 @@ from xdpsim.engines.fault import FaultKind
 from xdpsim.engines.jit import batch
 from xdpsim.engines.jit.access import context_loader
 from xdpsim.engines.jit.emit import EMIT_FAMILY
-from xdpsim.engines.jit.function import (
+from xdpsim.engines.jit.function import FunctionEmitter
+from xdpsim.engines.jit.needs import (
+    BLOCK_COUNTS,
     FAULT_CODE,
+    NUMBER,
     SIGNATURE,
-    FunctionEmitter,
     Needs,
     Setting,
     function_symbol,
@@ -27,7 +29,6 @@ from xdpsim.verifier.facts import find_facts, joined
 
 RUN_BATCH, ENTRY, CALL = "run_batch", "entry", "call_function"
 """What a library exports: the batch loop, the way in for tail calls, and the way in for callbacks by first slot."""
-NUMBER = "program_number"
 _FAULT_AT = RUN_STATE.offset("fault")
 
 _ENTRY = """
@@ -110,7 +111,9 @@ def _declarations(needs: Needs) -> list[str]:
     swaps = [f"declare i{bits} @llvm.bswap.i{bits}(i{bits})" for bits in (16, 32, 64)]
     words = needs.natives | dict.fromkeys(needs.python, 6)
     natives = [f"declare i64 @{symbol}({', '.join(['i64'] * arity)})" for symbol, arity in sorted(words.items())]
-    globals_ = [f"@{symbol} = external global i8" for symbol in sorted({*needs.addresses, *needs.maps, NUMBER})]
+    globals_ = [
+        f"@{symbol} = external global i8" for symbol in sorted({*needs.addresses, *needs.maps, NUMBER, BLOCK_COUNTS})
+    ]
     return [*natives, *globals_, *swaps, "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"]
 
 
