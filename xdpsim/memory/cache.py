@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
@@ -82,3 +83,30 @@ def write_checked(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
     except OSError:
         return
+
+
+def keep_newest(prefix: str, most: int) -> None:
+    """Delete the oldest entries of a kind when there are more than `most`; whoever deletes first has done it."""
+    entries = [entry for entry in os.scandir(cache_dir()) if entry.name.startswith(prefix)]
+    if len(entries) <= most:
+        return
+    ages = []
+    for entry in entries:
+        with contextlib.suppress(OSError):
+            ages.append((entry.stat().st_mtime_ns, entry.path))
+    for _, path in sorted(ages)[: len(entries) - most * 3 // 4]:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+
+@cache
+def sources_hash(folders: tuple[str, ...]) -> str:
+    """Names, sizes and times of the package's source files in `folders`, and its version: what caches rest on."""
+    package = Path(__file__).parents[1]
+    made = hashlib.sha256((package / "__init__.py").read_bytes())  # the version is in it
+    for folder in folders:
+        for entry in sorted(os.scandir(package / folder), key=lambda entry: entry.name):
+            if entry.name.endswith((".py", ".types", ".names")):
+                about = entry.stat()
+                made.update(f"{folder}/{entry.name} {about.st_size} {about.st_mtime_ns}\n".encode())
+    return made.hexdigest()
