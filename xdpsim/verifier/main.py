@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from errno import E2BIG, EINVAL
+from errno import E2BIG, EBADF, EINVAL
 from typing import TYPE_CHECKING
 
 from xdpsim.btf.linux618 import linux618
@@ -134,6 +134,9 @@ def _resolve_maps(env: Env) -> None:
             continue
         if insn.op in (Imm64.VALUE.name, Imm64.BTF_ID.name, Imm64.FUNC.name):
             continue
+        if not 0 <= insn.imm < len(env.maps):
+            env.insn_idx = slot
+            env.fail(EBADF, f"fd {insn.imm} is not pointing to valid bpf_map")
         map_ = env.maps[insn.imm]
         if map_ not in used:
             if len(used) >= MAX_USED_MAPS:
