@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from xdpsim.helpers.kfunc_rows import KFUNC_ROWS
 from xdpsim.isa.decode import encode_all
 from xdpsim.maps.spec import MapSpec
 from xdpsim.verifier.env import ALL_CAPS
@@ -50,12 +51,16 @@ def decide(
     kernel_btf: Btf | None = None,
     remember: bool = True,
 ) -> Decision:
-    """Verify the program, or say again what was found when the same program was verified before."""
+    """Verify the program, or say again what was found when the same program was verified before.
+
+    An XDP program that asks its device about packets is taken as bound to one, as its loader has to load it.
+    """
     key = _key(spec, maps, btf, caps, kernel_btf) if remember else ""
     known = _known(key) if key else None
     if known is not None:
         return known
-    verdict = verify(spec, maps, btf, caps=caps, kernel_btf=kernel_btf)
+    is_bound = spec.type == "XDP" and any(KFUNC_ROWS[name].needs_device for name in spec.kfuncs if name in KFUNC_ROWS)
+    verdict = verify(spec, maps, btf, caps=caps, kernel_btf=kernel_btf, device_bound=is_bound)
     env = verdict.env
     made = Decision(
         verdict.accepted,
