@@ -161,9 +161,6 @@ def _fill(maps: Maps, tails: TailSlots, programs: tuple[Function, ...]) -> None:
             maps.specs[index] = replace(spec, max_entries=last + 1)
 
 
-_METADATA = "bpf_xdp_metadata_"
-
-
 def _program(function: Function, parts: _Parts, name: str) -> ProgramSpec:
     section = function.section.name
     match = parts.types.get(function)
@@ -185,7 +182,6 @@ def _program(function: Function, parts: _Parts, name: str) -> ProgramSpec:
         line_info=positions.line_info,
         unsupported=_unsupported(function, match, linked, positions, name),
         kfuncs=linked.kfuncs,
-        device_bound=any(kfunc.startswith(_METADATA) for kfunc in linked.kfuncs),
         poisoned=linked.poisoned,
     )
 

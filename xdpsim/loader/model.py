@@ -41,7 +41,6 @@ class ProgramSpec:
     whose `unsupported` is not empty must not run: the text says why, with insn and source line. CALL_KFUNC's `imm` is
     an index into `kfuncs`, the names of the kernel functions that it calls. At the slots of `poisoned` the loader found
     nothing that the insn could mean, for the reason told: it calls no helper there is, a fault where it is reached.
-    A `device_bound` program asks its device for metadata of packets; what loads it says BPF_F_XDP_DEV_BOUND_ONLY.
     """
 
     name: str
@@ -57,7 +56,6 @@ class ProgramSpec:
     func_info: tuple[tuple[int, int], ...] = ()
     line_info: tuple[tuple[int, int, int, int], ...] = ()
     kfuncs: tuple[str, ...] = ()
-    device_bound: bool = False
     unsupported: str = ""
     poisoned: dict[int, str] = field(default_factory=dict, hash=False)
 

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from xdpsim.helpers.kfunc_rows import KFUNC_ROWS
 from xdpsim.isa.decode import encode_all
 from xdpsim.maps.spec import MapSpec
-from xdpsim.memory.cache import cache_dir, read_checked, write_checked
 from xdpsim.verifier.env import ALL_CAPS
 from xdpsim.verifier.explain import Explanation, explain
 from xdpsim.verifier.facts import Facts
 from xdpsim.verifier.main import verify
 from xdpsim.verifier.proven import facts_of
+from xdpsim.verifier.remembered import keep, recall
 from xdpsim.verifier.source_hash import source_hash
 
 if TYPE_CHECKING:
     from xdpsim.btf.types import Btf
     from xdpsim.loader.model import ProgramSpec
+
+WORTH_KEEPING = 300
+"""Insns walked below which a program is verified as fast as its decision is written and read."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,16 @@ def decide(
     kernel_btf: Btf | None = None,
     remember: bool = True,
 ) -> Decision:
-    """Verify the program, or say again what was found when the same program was verified before."""
+    """Verify the program, or say again what was found when the same program was verified before.
+
+    An XDP program that asks its device about packets is taken as bound to one, as its loader has to load it.
+    """
     key = _key(spec, maps, btf, caps, kernel_btf) if remember else ""
-    if key:
-        kept = read_checked(cache_dir() / key)
-        if kept is not None:
-            return _decoded(json.loads(kept))
-    verdict = verify(spec, maps, btf, caps=caps, kernel_btf=kernel_btf)
+    known = _known(key) if key else None
+    if known is not None:
+        return known
+    is_bound = spec.type == "XDP" and any(KFUNC_ROWS[name].needs_device for name in spec.kfuncs if name in KFUNC_ROWS)
+    verdict = verify(spec, maps, btf, caps=caps, kernel_btf=kernel_btf, device_bound=is_bound)
     env = verdict.env
     made = Decision(
         verdict.accepted,
@@ -65,9 +71,18 @@ def decide(
         facts_of(env) if verdict.accepted and env is not None else Facts(),
         None if verdict.accepted else explain(verdict),
     )
-    if key:
-        write_checked(cache_dir() / key, json.dumps(_encoded(made)).encode())
+    if key and made.insns >= WORTH_KEEPING:
+        keep(key, _encoded(made))
     return made
+
+
+def _known(key: str) -> Decision | None:
+    """The decision kept under `key`; None when there is none, or one in a shape that is not ours."""
+    kept = recall(key)
+    try:
+        return _decoded(kept) if kept is not None else None
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _key(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from errno import E2BIG, EINVAL
+from errno import E2BIG, EBADF, EINVAL
 from typing import TYPE_CHECKING
 
 from xdpsim.btf.linux618 import linux618
@@ -73,11 +73,13 @@ def verify(
     log_level: int = 0,
     strict_alignment: bool = False,
     test_state_freq: bool = False,
+    device_bound: bool = False,
 ) -> Verdict:
     """Decide as Linux 6.18 decides on loading `spec` with these maps. Never raises for a bad program.
 
     `caps` are the capabilities of the loader: "bpf", "perfmon", "net_admin"; none of them is an unprivileged one.
     `log_level` is that of BPF_PROG_LOAD: 1 the path to the refusal, 2 every state, 4 the statistics alone.
+    `device_bound` says that it is loaded for one device (BPF_F_XDP_DEV_BOUND_ONLY) and may ask it about packets.
     """
     vmaps = tuple(make_vmap(map_, index) for index, map_ in enumerate(maps))
     env = Env(
@@ -89,6 +91,7 @@ def verify(
         log_level=log_level,
         strict_alignment=strict_alignment,
         test_state_freq=test_state_freq and "bpf" in caps,
+        device_bound=device_bound,
     )
     verdict = Verdict(True, env=env)
     try:
@@ -134,6 +137,8 @@ def _resolve_maps(env: Env) -> None:
             continue
         if insn.op in (Imm64.VALUE.name, Imm64.BTF_ID.name, Imm64.FUNC.name):
             continue
+        if not 0 <= insn.imm < len(env.maps):
+            env.fail(EBADF, f"fd {insn.imm} is not pointing to valid bpf_map")
         map_ = env.maps[insn.imm]
         if map_ not in used:
             if len(used) >= MAX_USED_MAPS:
