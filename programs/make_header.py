@@ -164,7 +164,8 @@ def _struct(context: Context) -> str:
     return f"struct {context.name} {{\n{''.join(lines)}}};\n"
 
 
-_POINTERS = {Yields.SOCKET: "struct bpf_sock *", Yields.FLOW_KEYS: "struct bpf_flow_keys *"}
+_SOCKETS = (Yields.SOCKET, Yields.SOCKET_OR_NULL, Yields.SOCK_COMMON, Yields.SOCK_COMMON_OR_NULL)
+_POINTERS = dict.fromkeys(_SOCKETS, "struct bpf_sock *") | {Yields.FLOW_KEYS: "struct bpf_flow_keys *"}
 _INTEGERS = {1: "__u8", 2: "__u16", 4: "__u32", 8: "__u64"}
 
 

@@ -1,6 +1,6 @@
-"""Write the presets that nobody writes by hand: presets/lb.json (its rings) and presets/dnsfilter.json (its hashes).
+"""Write the presets that nobody writes by hand: rings of lb and l4lb, hashes of dnsfilter, rules of classifier.
 
-python programs/make_presets.py            write both
+python programs/make_presets.py            write all
 python programs/make_presets.py --check    only say whether they are stale
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
 
 PRESETS = Path(__file__).parent / "presets"
@@ -30,6 +31,56 @@ VIPS: tuple[tuple[str, int, int, Sequence[int]], ...] = (
     ("198.51.100.10", 443, TCP, WEB),
     ("198.51.100.53", 53, UDP, NAME_SERVERS),
     ("198.51.100.10", 9999, UDP, ()),  # a service all of whose servers are gone
+)
+
+
+L4LB_RING_SIZE = 61  # as in l4lb/types.h
+L4LB_REALS: dict[str, str] = {
+    "::ffff:192.0.2.11": "02:00:00:00:02:0b",
+    "::ffff:192.0.2.12": "02:00:00:00:02:0c",
+    "::ffff:192.0.2.13": "02:00:00:00:02:0d",
+    "2001:db8:20::11": "02:00:00:00:20:11",
+    "2001:db8:20::12": "02:00:00:00:20:12",
+}
+ICMP, ICMPV6 = 1, 58
+GUE, BY_CLIENT = 1, 2
+L4LB_VIPS: tuple[tuple[str, int, int, int, Sequence[int]], ...] = (
+    ("::ffff:198.51.100.10", 80, TCP, 0, (1, 2, 3)),
+    ("::ffff:198.51.100.10", 443, TCP, GUE, (2, 4)),
+    ("::ffff:198.51.100.53", 53, UDP, BY_CLIENT, (4, 5)),
+    ("2001:db8:10::10", 80, TCP, 0, (4, 5)),
+    ("2001:db8:10::10", 0, UDP, GUE, (1, 5)),  # every port
+    ("2001:db8:10::10", 443, TCP, 0, (1,)),
+    ("::ffff:198.51.100.10", 9999, UDP, 0, ()),  # a service all of whose servers are gone
+    ("::ffff:198.51.100.10", 0, ICMP, 0, ()),  # echo requests are answered
+    ("2001:db8:10::10", 0, ICMPV6, 0, ()),
+)
+
+
+DENY, ADMIT, POLICE, MARK, STEER = range(5)  # enum class of classifier.c
+SYN, SYN_ACK = 0x02, 0x12
+EF, AF11 = 46, 10
+RULES: tuple[dict[str, object], ...] = (
+    {"class": ADMIT, "proto": TCP, "source": "10.0.0.0/8", "target_port": (22, 22)},
+    {"class": ADMIT, "proto": ICMP, "source": "10.0.0.0/8", "source_port": (8, 8)},
+    {"class": DENY, "proto": TCP, "target_port": (22, 23)},
+    {"class": DENY, "source": "10.66.0.0/16"},
+    {"class": DENY, "source": "2001:db8:f::/48"},
+    {"class": DENY, "proto": TCP, "tcp_flags": 0x03, "tcp_mask": 0x03},  # SYN and FIN
+    {"class": DENY, "proto": TCP, "tcp_flags": 0x00, "tcp_mask": 0x3F, "fragment": 0, "fragment_mask": 1},
+    {"class": DENY, "proto": UDP, "fragment": 1, "fragment_mask": 1},
+    {"class": DENY, "vlan": (100, 199)},
+    {"class": DENY, "proto": UDP, "target_port": (137, 139)},
+    {"class": POLICE, "proto": UDP, "target_port": (53, 53), "byte_ns": 80_000, "burst": 400},
+    {"class": POLICE, "proto": TCP, "tcp_flags": SYN, "tcp_mask": SYN_ACK, "byte_ns": 800_000, "burst": 400},
+    {"class": POLICE, "proto": ICMPV6, "byte_ns": 80_000, "burst": 1000},
+    {"class": MARK, "proto": UDP, "target_port": (5004, 5007), "new_dscp": EF},
+    {"class": MARK, "proto": TCP, "target_port": (443, 443), "length": (0, 200), "new_dscp": AF11},
+    {"class": MARK, "dscp": EF, "dscp_mask": 63, "new_dscp": 0},  # nobody else may use it
+    {"class": MARK, "source": "2001:db8::/32", "target_port": (80, 80), "new_dscp": AF11},
+    {"class": STEER, "vlan": (5, 5), "ether_type": 0x0800, "port": 1},
+    {"class": STEER, "target": "198.51.100.53/32", "port": 2},
+    {"class": STEER, "target": "2001:db8:6::/48", "port": 2},
 )
 
 
@@ -85,6 +136,52 @@ def lb() -> dict[str, list[object]]:
     }
 
 
+def l4lb() -> dict[str, list[object]]:
+    """Services, their rings, the servers of both families."""
+    rings = [maglev(servers, L4LB_RING_SIZE) for *_, servers in L4LB_VIPS]
+    slots = (index for ring in rings for index in ring)
+    return {
+        "vips": [
+            {"key": {"addr": addr, "port": port, "proto": proto}, "value": {"id": number, "flags": flags}}
+            for number, (addr, port, proto, flags, _) in enumerate(L4LB_VIPS)
+        ],
+        "ring": [{"key": slot, "value": index} for slot, index in enumerate(slots) if index],
+        "reals": [
+            {"key": index, "value": {"addr": addr, "mac": mac, "family": 4 if "." in addr else 6}}
+            for index, (addr, mac) in enumerate(L4LB_REALS.items(), 1)
+        ],
+    }
+
+
+def classifier() -> dict[str, list[object]]:
+    """The rules, and the ports that CLASS_STEER names."""
+    ports: list[object] = [{"key": 1, "value": 2}, {"key": 2, "value": 3}]
+    return {"rules": [{"key": key, "value": rule(row)} for key, row in enumerate(RULES)], "ports": ports}
+
+
+def rule(row: dict[str, object]) -> dict[str, object]:
+    """A value of classifier's `rules`: prefixes as address and mask, ranges by their ends, the rest as it is."""
+    value: dict[str, object] = {"enabled": 1}
+    for field in ("source_port", "target_port", "vlan", "length"):
+        low, high = row.get(field, (0, 0xFFFF))  # type: ignore[misc]
+        value[field] = {"low": low, "high": high}
+    for field, wanted in row.items():
+        if field in ("source", "target"):
+            network = ip_network(str(wanted))
+            value[field] = mapped(network.network_address)
+            value[f"{field}_mask"] = str(IPv6Address((1 << 128) - (1 << network.max_prefixlen - network.prefixlen)))
+        elif not isinstance(wanted, tuple):
+            value[field] = wanted
+        if field == "proto":
+            value["proto_mask"] = 255
+    return value
+
+
+def mapped(address: IPv4Address | IPv6Address) -> str:
+    """IPv4 as ::ffff:a.b.c.d."""
+    return f"::ffff:{address}" if address.version == 4 else str(address)
+
+
 def dnsfilter() -> dict[str, list[object]]:
     """The blocked domains."""
     return {
@@ -106,8 +203,8 @@ def render(preset: dict[str, list[object]]) -> str:
 def main(arguments: list[str]) -> int:
     """Write or check; 1 when a check finds a stale file."""
     stale = False
-    for path, preset in ((PRESETS / "lb.json", lb()), (PRESETS / "dnsfilter.json", dnsfilter())):
-        text = render(preset)
+    for name, preset in (("lb", lb()), ("l4lb", l4lb()), ("dnsfilter", dnsfilter()), ("classifier", classifier())):
+        path, text = PRESETS / f"{name}.json", render(preset)
         if "--check" not in arguments:
             path.write_text(text)
         elif path.read_text() != text:

@@ -43,7 +43,7 @@ def run_code(code: Code, memory: bytes = b"", *, entry: int = 0, engine: str = "
     into another, so that every engine runs them as it runs any program. One of Linux's eight call frames goes on it.
     """
     # Taken by itself first, so that what cannot run is told with the slots that the user knows.
-    Sim().load_insns(code, "XDP", name="program")
+    Sim(verify=False).load_insns(code, "XDP", name="program")
     pointer = "r1 = map_value[1]" if memory else "r1 = 0 ll"
     around = assemble(
         f"{pointer}; r2 = {len(memory)}; call main; r1 = map_value[0]; *(u64 *)(r1 +0) = r0; r0 = 2; exit; main: exit"
@@ -51,7 +51,7 @@ def run_code(code: Code, memory: bytes = b"", *, entry: int = 0, engine: str = "
     start = next(slot for slot, insn in enumerate(around) if insn is not None and insn.family is Family.CALL_LOCAL)
     around = (*around[:start], replace(_insn(around, start), imm=len(around) + entry - start - 1), *around[start + 1 :])
     rows = [{"name": "result", "value_size": _WORD_BYTES}, {"name": "memory", "value_size": len(memory)}]
-    sim = Sim(engine=engine)
+    sim = Sim(engine=engine, verify=False)
     program = sim.load_insns(around + code, "XDP", maps=[_ARRAY | row for row in rows if row["value_size"]])
     maps = sim.machine.programs[program.number - 1].maps
     if memory:

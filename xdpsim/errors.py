@@ -39,8 +39,8 @@ class Unsupported(XdpsimError):
 class Rejected(XdpsimError):
     """The verifier (ours, or with the kernel engine Linux's) refuses the program, with a positive `errno`.
 
-    `log` is the full text of Linux's verifier. `details` are what ours found: `message` in Linux's words, `slot` and
-    `insn`, `place` (source line), `path` (branches taken), `registers`, `remedy`.
+    `log` is the full text of Linux's verifier. `details` are what ours found: `program`, `message` in Linux's words,
+    `slot` and `insn`, `place` (source line), `path` (branches taken), `registers`, `remedy`.
     """
 
     exit_code = 4

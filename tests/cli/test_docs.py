@@ -54,8 +54,11 @@ def test_the_preset_example_loads(xdpsim: Xdpsim, tmp_path: Path) -> None:
 
 def test_every_json_field_is_documented(xdpsim: Xdpsim, obj: Write, pcap: Write) -> None:
     documented = set(re.findall(r"`(\w+)`", (ROOT / "docs/cli.md").read_text(encoding="utf-8")))
-    ran = xdpsim("run", obj(xdp=WILD), "-r", pcap(FRAME, b"short"), "--per-packet", "--json")
+    wild = "run", obj(xdp=WILD), "-r", pcap(FRAME, b"short"), "--json"
+    shown_rejected = xdpsim(*wild).json
+    ran = xdpsim(*wild, "--per-packet", "--no-verify")
     shown = {*FIELDS, *ran.lines[0], *ran.lines[1], *ran.json["fault_samples"][0]}
+    shown |= {*shown_rejected, *shown_rejected["rejected"]}
     shown |= set(xdpsim(*FIREWALL, *PRESETS, "--json").json["drops"][0])
     inspected = xdpsim("inspect", "programs/lb.o", "--btf", "--source", "--json").json
     shown |= {*inspected, *inspected["programs"][0], *inspected["maps"][0], *inspected["sections"][0]}
@@ -73,13 +76,18 @@ def test_every_kind_of_fault_is_documented() -> None:
 def test_every_option_is_documented_and_known(xdpsim: Xdpsim, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     helps = [xdpsim(*command, "--help").out for command in COMMANDS]
-    known = set(re.findall(r"--[a-z0-9-]+", "".join(helps))) | {"--elf", "--xdp-engine"}  # of conformance and pytest
+    known = set(re.findall(r"--[a-z0-9-]+", "".join(helps))) | {
+        "--elf",
+        "--xdp-engine",
+        "--xdp-no-verify",
+    }  # of conformance and pytest
     named = set(re.findall(r"`(--[a-z0-9-]+)", (ROOT / page).read_text(encoding="utf-8")))
     assert named <= known
     if page == "docs/cli.md":
         assert (
             known - named
-            <= {"--xdp-engine", "--read", "--program", "--number", "--write", "--help", "--version"} | COMPLETION
+            <= {"--xdp-engine", "--xdp-no-verify", "--read", "--program", "--number", "--write", "--help", "--version"}
+            | COMPLETION
         )
 
 

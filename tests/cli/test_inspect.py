@@ -99,8 +99,18 @@ def test_the_kernel_needed(asm: str, needed: str, what: str, xdpsim: Xdpsim, obj
 
 
 def test_why_a_program_does_not_run(xdpsim: Xdpsim, obj: Write) -> None:
-    ran = xdpsim("inspect", obj(xdp=xdp("r0 = *(u32 *)skb[0]; exit")))
+    path = obj(xdp=xdp("r0 = *(u32 *)skb[0]; exit"))
+    refused = "rejected (EINVAL): BPF_LD_[ABS|IND] instructions not allowed for this program type"
+    assert f"    does not run: xdp_main: {refused}" in xdpsim("inspect", path).out
+    ran = xdpsim("inspect", path, "--no-verify")
     assert "    does not run: xdp_main: insn 0 (r0 = *(u32 *)skb[0]): LD_ABS and LD_IND" in ran.out
+
+
+def test_linuxs_message_stays_on_one_line(xdpsim: Xdpsim, obj: Write) -> None:
+    ran = xdpsim("inspect", obj(xdp=xdp("r2 = *(u32 *)(r1 +0); r0 = *(u8 *)(r2 +0); exit")))
+    (line,) = (line for line in ran.out.splitlines() if "does not run" in line)
+    assert "R2(id=0,off=0,r=0)" in line
+    assert "R2 offset is outside of the packet" in line
 
 
 @pytest.mark.parametrize("name", OBJECTS)

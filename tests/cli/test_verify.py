@@ -233,12 +233,12 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 
 @pytest.mark.usefixtures("empty_cache")
 def test_decisions_are_remembered(xdpsim: Xdpsim) -> None:
-    first, second = (xdpsim("verify", MISTAKES, "-p", "other_pointer", "--json").json for _ in range(2))
+    first, second = (xdpsim("verify", FIREWALL, "--json").json for _ in range(2))
     (before,), (after,) = (report["objects"][0]["programs"] for report in (first, second))
     assert (before.pop("remembered"), after.pop("remembered")) == (False, True)
     del before["elapsed_s"], after["elapsed_s"]
     assert before == after
-    ran = xdpsim("verify", MISTAKES, "-p", "other_pointer", "-p", "right")
+    ran = xdpsim("verify", FIREWALL, COUNTER)
     assert "1 of the decisions remembered" in ran.out
 
 

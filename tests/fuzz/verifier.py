@@ -1,6 +1,6 @@
 """Our verifier against Linux's on random programs: `python -m tests.fuzz.verifier --count 20000 --seed 1` (needs root).
 
-Programs come from a grammar and from mutations of programs/*.o (tests/support/fuzz_verifier). Compared are verdict,
+Programs come from a grammar and from mutations of programs/*.o and of cases (tests/support/fuzz_verifier). Compared are verdict,
 errno, message and how many insns were walked. Each kind of disagreement is made smaller and printed once as a case for
 tests/cases/verifier, with how often it was seen; `--out FILE` keeps them. `--start` goes on where a run has stopped.
 With `--linux-only` only the distribution is told.
@@ -22,7 +22,7 @@ from pathlib import Path
 from types import FrameType
 
 from tests.support.fuzz_verifier.compare import LEVELS, disagreement, group_of, template
-from tests.support.fuzz_verifier.mutation import mutate
+from tests.support.fuzz_verifier.mutation import case_sources, mutate, sources
 from tests.support.fuzz_verifier.program import write
 from tests.support.fuzz_verifier.shrink import shrink
 from tests.support.fuzz_verifier.toml import case_text, renamed
@@ -31,7 +31,7 @@ from tests.support.verifier_linux import Answer, Asker
 from tests.support.verifier_ours import ask_ours
 from tests.support.verifier_sources import Question, ask_linux_shortly
 
-_SHARE_MUTATED = 0.15
+_SHARE_OF_OBJECTS, _SHARE_OF_CASES = 0.12, 0.2
 _MOST_INSNS = 30_000
 """Programs that Linux walks for longer are not walked here."""
 _LONGEST = 60
@@ -42,8 +42,11 @@ def case(seed: int, number: int) -> Question:
     """Program `number` of a seed, by itself."""
     rng = random.Random(f"{seed}:{number}")
     name = f"fuzz {seed}:{number}"
-    if rng.random() < _SHARE_MUTATED:
-        return mutate(rng, name)
+    kind = rng.random()
+    if kind < _SHARE_OF_OBJECTS:
+        return mutate(rng, name, sources())
+    if kind < _SHARE_OF_OBJECTS + _SHARE_OF_CASES:
+        return mutate(rng, name, case_sources())
     return write(rng, name).question
 
 

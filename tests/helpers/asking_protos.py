@@ -101,19 +101,45 @@ class Question:
         found = re.search(r"R0(?:_w)?=([a-z_0-9]+)\(", after_call)
         return found[1] if found else ""
 
+    def moves_packet(self) -> bool | None:
+        """Whether pointers into the packet are void after a call with good arguments; None where that is not told."""
+        fields = {f.yields: f for f in PROG_TYPES[self._type].context or () if f.readable}
+        good = all(good_value(self._proto, at, self._type) for at in range(len(self._proto.args)))
+        if not good or Yields.PACKET_START not in fields:
+            return None
+        start, end = fields[Yields.PACKET_START], fields[Yields.PACKET_END]
+        width = f"u{8 * start.width}"
+        before = f"r2 = *({width} *)(r6 + {start.offset}); r3 = *({width} *)(r6 + {end.offset}); r4 = r2; r4 += 8"
+        before += "; if r3 >= r4 goto +2; r0 = 0; exit; *(u64 *)(r10 -208) = r2"
+        then = "r8 = *(u64 *)(r10 -208); r0 = *(u8 *)(r8 + 0)"
+        said = self._ask(len(self._proto.args), "", before=before, then=then)
+        if said.accepted:
+            return False
+        return True if "R8 invalid mem access 'scalar'" in said.message else None
+
     def _ask(
-        self, at: int, value: str, after: str = "", *, caps: frozenset[str] = ALL_CAPS, log_level: int = LEVEL1
+        self,
+        at: int,
+        value: str,
+        after: str = "",
+        *,
+        caps: frozenset[str] = ALL_CAPS,
+        log_level: int = LEVEL1,
+        before: str = "",
+        then: str = "",
     ) -> Answer:
         given = [good_value(self._proto, n, self._type) for n in range(at)]
         starts = dict.fromkeys(pair[0] for pair in given if pair and pair[0])
         parts = [
             _START,
+            before,
             *starts,
             _CLOBBER,
             *(pair[1] for pair in given if pair),
             value,
             after,
             f"call {self._proto.id}",
+            then,
         ]
         asm = "; ".join([part for part in parts if part] + ["r0 = 0", "exit"])
         spec = ProgramSpec(
@@ -195,10 +221,13 @@ def record() -> dict[str, Any]:
     asker = Asker()
     signatures: dict[tuple[str, str], list[str]] = {}
     results: dict[str, str] = {}
+    packets: dict[str, bool] = {}
     unwritten: dict[tuple[str, int], bool | None] = {}
     for prog_type, attach, proto in asked_protos():
         question = Question(asker, prog_type, attach, proto)
         signature = question.signature()
+        if (moves := question.moves_packet()) is not None:
+            packets.setdefault(proto.name, moves)
         if result := question.result():
             results.setdefault(proto.name, result)
         signatures.setdefault((proto.name, signature), []).append(prog_type)
@@ -208,5 +237,7 @@ def record() -> dict[str, Any]:
     return {
         "signatures": [[*key, " ".join(types)] for key, types in sorted(signatures.items())],
         "unwritten": [[*key, is_good] for key, is_good in sorted(unwritten.items()) if is_good is not None],
+        "moves_packet": sorted(name for name, moves in packets.items() if moves),
+        "keeps_packet": sorted(name for name, moves in packets.items() if not moves),
         "results": [list(pair) for pair in sorted(results.items())],
     }

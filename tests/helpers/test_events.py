@@ -15,8 +15,9 @@ RING = MapSpec("ring", "RINGBUF", 0, 0, 4096)
 RESERVE = "r6 = 0\nr1 = map[0]\nr2 = 16\nr3 = 0\ncall 131\nr7 = r0\n"
 
 
-def program(text: str, engine: str = "interpreter") -> Program:
-    return Sim(engine=engine).load_insns(f"{text}\nr0 = 2\nexit", "XDP", maps=[RING])
+def program(text: str, engine: str = "interpreter", *, verify: bool = False) -> Program:
+    """Most programs here do what Linux would refuse, to see that it is a fault."""
+    return Sim(engine=engine, verify=verify).load_insns(f"{text}\nr0 = 2\nexit", "XDP", maps=[RING])
 
 
 @pytest.mark.parametrize("helper", [132, 133])
@@ -45,8 +46,10 @@ def test_only_a_record_can_be_submitted(wild: str, engine: str) -> None:
 @pytest.mark.parametrize("batch_size", [1, 7, 1024])
 @pytest.mark.parametrize("engine", ["interpreter", "jit"])
 def test_records_come_with_their_packets(engine: str, batch_size: int) -> None:
-    text = "r6 = *(u32 *)(r1 + 0)\nr2 = r6\nr1 = map[0]\nr3 = 2\nr4 = 0\ncall 130"
-    made = program(f"r7 = *(u32 *)(r1 + 4)\n{text}", engine)
+    guard = "r6 = *(u32 *)(r1 + 0)\nr7 = *(u32 *)(r1 + 4)\nr0 = 1\nr2 = r6\nr2 += 2\nif r2 > r7 goto end"
+    copied = "r3 = *(u16 *)(r6 + 0)\n*(u16 *)(r10 - 2) = r3\nr2 = r10\nr2 += -2"
+    text = f"{guard}\n{copied}\nr1 = map[0]\nr3 = 2\nr4 = 0\ncall 130\nend:"
+    made = program(text, engine, verify=True)
     records = [Record(number, None, bytes([number % 256] * 64), 64) for number in range(50)]
     results = list(made.hook(batch_size).run(records))
     assert [[event.data["data"] for event in result.events] for result in results] == [

@@ -166,3 +166,12 @@ RESULTS = {
 def test_results_are_those_that_linux_tells(name: str, result: str) -> None:
     rows = [row for row in PROTOS.values() if row.name == name]
     assert {RESULTS[row.returns] + row.ret_btf for row in rows} == {result}
+
+
+@pytest.mark.golden
+def test_which_calls_void_packet_pointers() -> None:
+    recorded = golden("protos")
+    moving = {row.name for row in PROTOS.values() if row.moves_packet}
+    assert not moving & set(recorded["keeps_packet"])
+    # A function that makes a tail call keeps its own pointers; those of its callers are void.
+    assert moving - set(recorded["moves_packet"]) == {"bpf_tail_call"}

@@ -139,7 +139,7 @@ def test_cgroups_have_ids_and_parents() -> None:
 
 
 def test_stack_and_memory_of_a_task_are_not_there() -> None:
-    sim = Sim()
+    sim = Sim(verify=False)  # Linux takes callbacks of objects with BTF only
     look = "call 158; r1 = r0; r2 = 0; r3 = func[found]; r4 = 0; r5 = {}; call 180; exit; found: r0 = 0"
     assert [value(sim, look.format(flags)) for flags in (0, 1)] == [-2 & 0xFFFF_FFFF, -22 & 0xFFFF_FFFF]
     stack = "call 158; r1 = r0; r2 = r10; r2 += -64; r3 = 64; r4 = 0; call 141"
@@ -156,7 +156,7 @@ def test_stack_and_memory_of_a_task_are_not_there() -> None:
     ],
 )
 def test_wild_pointers_are_faults(text: str, problem: str) -> None:
-    assert problem in str(Sim().load_insns(f"{text}; exit", "XDP").run(bytes(64)).fault)
+    assert problem in str(Sim(verify=False).load_insns(f"{text}; exit", "XDP").run(bytes(64)).fault)
 
 
 @pytest.mark.parametrize(

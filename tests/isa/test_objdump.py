@@ -92,5 +92,6 @@ def test_every_object_of_ours(path: Path, options: list[str]) -> None:
         assert section is not None
         expected = section.data
         if "--no-show-raw-insn" in options:  # a call of a function in its own section reads like one of a helper
-            expected = bytes(expected).replace(b"\x85\x10\0\0\x0a\0\0\0", b"\x85\0\0\0\x0a\0\0\0")
+            slots = (bytes(expected[at : at + 8]) for at in range(0, len(expected), 8))
+            expected = b"".join(b"\x85\0" + s[2:] if s[:2] == b"\x85\x10" and s[7] < 0x80 else s for s in slots)
         assert encode_all(code) == expected

@@ -14,7 +14,8 @@ PROGRAMS = Path(__file__).parents[2] / "programs"
 NAMES = ("counter", "dnsfilter", "firewall", "lb", "ratelimit")
 SECOND = ("ct_firewall", "decap", "dynptr_parse", "flow_cache", "flow_export", "nat64", "option_walk", "parser_chain",
           "syncookie", "vlan_rewrite")  # fmt: skip
-ALL = tuple(sorted(NAMES + SECOND))
+BIG = ("classifier", "l4lb")
+ALL = tuple(sorted(NAMES + SECOND + BIG))
 COMPARED = (".text", "xdp", "xdp.frags", ".rodata", ".maps", ".BTF", ".BTF.ext", "license")
 CLANG = "clang-19"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.progtypes.asking import attach_types
 from tests.support.record import recorder
-from tests.support.verifier_linux import ALL_CAPS, Answer, Asker
+from tests.support.verifier_linux import ALL_CAPS, LEVEL1, STATS, Answer, Asker
 from xdpsim.helpers.ids import HELPERS_OF_TYPE
 from xdpsim.isa.asm import assemble
 from xdpsim.loader.model import ProgramSpec, Subprogram
@@ -25,12 +25,19 @@ ACTIONS = {
 
 
 def ask(
-    asker: Asker, prog_type: str, attach: int, asm: str, *, caps: frozenset[str] = ALL_CAPS, sleeps: bool = False
+    asker: Asker,
+    prog_type: str,
+    attach: int,
+    asm: str,
+    *,
+    caps: frozenset[str] = ALL_CAPS,
+    sleeps: bool = False,
+    log_level: int = LEVEL1,
 ) -> Answer:
     """What the verifier says of a program of that type."""
     code = assemble(asm, maps={"m": 0})
     spec = ProgramSpec("ask", "ask", prog_type, attach, code, (Subprogram("ask", 0),), (), "GPL", sleepable=sleeps)
-    return asker.ask(spec, (_MAP,), caps=caps)
+    return asker.ask(spec, (_MAP,), caps=caps, log_level=log_level)
 
 
 def results(asker: Asker, prog_type: str, attach: int) -> list[int] | None:
@@ -49,6 +56,12 @@ def capabilities(asker: Asker, prog_type: str, attach: int, result: int) -> list
         for name in sorted(ALL_CAPS)
         if not ask(asker, prog_type, attach, asm, caps=ALL_CAPS - {name}, sleeps=sleeps).accepted
     ]
+
+
+def fastcall(asker: Asker, prog_type: str, attach: int, result: int) -> bool:
+    """Whether get_smp_processor_id keeps r1 to r5, so that a spill round its call takes no stack."""
+    asm = f"*(u64 *)(r10 -8) = r1; call 8; r1 = *(u64 *)(r10 -8); r0 = {result}; exit"
+    return ask(asker, prog_type, attach, asm, sleeps=prog_type == "SYSCALL", log_level=STATS).stack_depth == "0"
 
 
 def packet(asker: Asker, prog_type: str, attach: int, result: int) -> dict[str, str]:
@@ -87,6 +100,7 @@ def record() -> dict[str, Any]:
                 "sleepable": sleeps.message if not sleeps.accepted else "must" if not awake.accepted else "may",
                 "ld_abs": loads.message,
                 "capabilities": capabilities(asker, prog_type, first, result),
+                "fastcall": fastcall(asker, prog_type, first, result),
                 "packet": packet(asker, prog_type, first, result),
             }
         )

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.oracle import golden
+from xdpsim.helpers.protos import proto_for
 from xdpsim.progtypes.attach import AttachType
 from xdpsim.progtypes.loading import LOAD_RULES, Packet, Sleep, attach_type_of, takes_attach_type
 from xdpsim.progtypes.returns import return_range
@@ -21,6 +22,7 @@ PACKET_ANSWERS = {
     Packet.WRITE: (True, True, False),
     Packet.OPTION: (True, True, True),
 }
+_GET_SMP_PROCESSOR_ID = 8
 SLEEP = {"must": Sleep.MUST, "may": Sleep.SOME}
 
 
@@ -55,6 +57,9 @@ def test_rules(recorded: dict[str, Any]) -> None:
     assert sorted(rules.capabilities | {"bpf"}) == recorded["capabilities"]
     assert rules.ld_abs == (recorded["ld_abs"] == "")
     assert rules.sleepable is SLEEP.get(recorded["sleepable"], Sleep.NEVER)
+    proto = proto_for(_GET_SMP_PROCESSOR_ID, recorded["type"], recorded["attach"])
+    assert proto is not None
+    assert proto.allow_fastcall == recorded["fastcall"]
     if recorded["packet"]:
         assert tuple(not message for message in recorded["packet"].values()) == PACKET_ANSWERS[rules.packet]
     else:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.corpus import OURS
+from tests.support.elf_writer import ElfWriter
 from tests.support.runtimes import ROOT
-from xdpsim import XDP, InputError, Outcome, Sim, Unsupported
+from xdpsim import XDP, InputError, Outcome, Rejected, Sim, Unsupported
 from xdpsim.isa.asm import assemble
 from xdpsim.isa.decode import encode_all
 
@@ -31,9 +32,39 @@ def test_nonsense_is_refused(arguments: dict[str, object], message: str) -> None
         Sim(**arguments)  # type: ignore[arg-type]
 
 
-def test_verification_is_not_there_yet() -> None:
-    with pytest.raises(Unsupported, match="the verifier does not stand yet"):
-        Sim(verify=True)
+PAST_THE_END = "r2 = *(u32 *)(r1 +0); r0 = *(u8 *)(r2 +63); exit"
+
+
+@pytest.mark.parametrize("engine", OURS)
+def test_programs_are_verified_unless_one_says_otherwise(engine: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        Sim(engine=engine).load_insns(PAST_THE_END, "XDP", name="wild")
+    assert caught.value.message.startswith("wild: rejected (EACCES): invalid access to packet, off=63 size=1")
+    assert (caught.value.errno, caught.value.exit_code) == (13, 4)
+    assert caught.value.details["program"] == "wild"
+    assert caught.value.details["slot"] == 1
+    assert Sim(engine=engine, verify=False).load_insns(PAST_THE_END, "XDP").run(bytes(64)).value == 0
+
+
+def test_a_rejected_program_spoils_no_other() -> None:
+    elf = ElfWriter()
+    elf.program("good", "xdp", encode_all(assemble("r0 = 2; exit")))
+    elf.program("bad", "xdp/bad", encode_all(assemble(PAST_THE_END)))
+    loaded = Sim().load(elf.build())
+    assert loaded["good"].run(bytes(64)).value == 2
+    with pytest.raises(Rejected, match="bad: rejected"):
+        loaded["bad"]
+    with pytest.raises(Rejected, match="bad: rejected"):
+        Sim().load(elf.build(), strict=True)
+
+
+def test_capabilities_decide() -> None:
+    leak = "r0 = r1; exit"
+    assert Sim().load_insns(leak, "XDP").run(bytes(64)).fault is None
+    with pytest.raises(Rejected, match="R0 leaks addr as return value"):
+        Sim(caps={"bpf", "net_admin"}).load_insns(leak, "XDP")
+    with pytest.raises(InputError, match="expected some of bpf, net_admin, perfmon"):
+        Sim(caps={"root"})
 
 
 @pytest.mark.parametrize("engine", OURS)
@@ -82,6 +113,19 @@ def test_insns_that_are_none(code: object, type: str, maps: object, message: str
 )
 def test_what_does_not_run_is_refused_by_name(code: str, message: str, engine: str) -> None:
     with pytest.raises(Unsupported, match=message):
+        Sim(engine=engine, verify=False).load_insns(code, "XDP")
+
+
+@pytest.mark.parametrize("engine", OURS)
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("r1 = map[0]; exit", r"rejected \(EBADF\): fd 0 is not pointing to valid bpf_map"),
+        ("call 5000; exit", r"rejected \(EINVAL\): invalid func unknown#5000"),
+    ],
+)
+def test_what_linux_has_not_is_rejected(code: str, message: str, engine: str) -> None:
+    with pytest.raises(Rejected, match=message):
         Sim(engine=engine).load_insns(code, "XDP")
 
 

@@ -63,6 +63,37 @@ def random_program(rng: random.Random, steps: int = 12) -> str:
     return "\n".join(lines)
 
 
+def linked_program(rng: random.Random, steps: int = 18) -> str:
+    """The text of one program as random_program writes them, with moves, constants added, spills and fills between."""
+    head, *rest = random_program(rng, steps).split("r8 = 0\n", 1)
+    lines = f"{head}r8 = 0\nr9 = 1\n*(u64 *)(r10 -8) = r9\n*(u64 *)(r10 -16) = r6\n{rest[0]}".split("\n")
+    first, last = 9, lines.index("exit")
+    for _ in range(rng.randint(2, 8)):
+        lines.insert(rng.randint(first, last), _link(rng))
+        last += 1
+    return "\n".join(lines)
+
+
+def _link(rng: random.Random) -> str:
+    dst, src, slot = rng.randint(6, 9), rng.randint(6, 9), rng.choice((8, 16))
+    return rng.choice(
+        (
+            f"r{dst} = r{src}",
+            f"w{dst} = w{src}",
+            f"r{dst} = (s32)r{src}",
+            f"r{dst} = (s8)r{src}",
+            f"w{dst} = (s16)w{src}",
+            f"r{dst} += {rng.choice((1, 5, -3))}",
+            f"w{dst} += 4",
+            f"r{dst} -= 2",
+            f"*(u64 *)(r10 -{slot}) = r{src}",
+            f"*(u32 *)(r10 -{slot}) = r{src}",
+            f"r{dst} = *(u64 *)(r10 -{slot})",
+            f"r{dst} = *(u32 *)(r10 -{slot})",
+        )
+    )
+
+
 def _step(rng: random.Random) -> str:
     bank = rng.choice("rrw")
     dst, src = rng.choice(((6, 7), (7, 6), (6, 8), (7, 8), (6, 6), (7, 7)) if rng.random() < 0.3 else ((6, 7), (7, 6)))

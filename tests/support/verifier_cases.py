@@ -74,6 +74,7 @@ class Case:
     errno: str
     message: str
     processed: int | None
+    btf_text: str = ""
 
     def __str__(self) -> str:
         return f"{self.file}: {self.name}"
@@ -135,6 +136,7 @@ def make_case(entry: dict[str, Any], file: str = "") -> Case:
         *(entry["name"], file, spec, maps, btf, caps, flags, entry.get("source", ""), entry.get("known", "")),
         "accept" in entry and (accept or "errno" in entry),
         *(accept, entry.get("errno", ""), entry.get("message", ""), entry.get("processed")),
+        btf_text=entry.get("btf", ""),
     )
 
 

@@ -50,7 +50,8 @@ def ask_linux_shortly(asker: Asker, question: Question) -> Answer:
 
 def of_case(case: Case) -> Question:
     """The question of a case."""
-    return Question(str(case), case.spec, case.maps, case.btf, case.caps, case.flags, case.flag_bits)
+    c = case
+    return Question(str(c), c.spec, c.maps, c.btf, c.caps, c.flags, c.flag_bits, c.btf_text)
 
 
 def of_file(path: Path, asker: Asker, wanted: str = "") -> Iterator[Question]:

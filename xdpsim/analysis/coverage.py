@@ -6,6 +6,7 @@ Control flow comes from verifier/cfg.py; dead code, which no path reaches, is no
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -60,6 +61,21 @@ class Coverage:
             seen.steps[step] = seen.steps.get(step, 0) + 1
         seen.slots[slot] = seen.slots.get(slot, 0) + 1
         self._last_slot = slot
+
+    def add(self, spec: ProgramSpec, ran: Mapping[int, int], jumped: Mapping[int, int]) -> None:
+        """Take over counts of slots, and of jumps by the slots of branches: what compiled code counts."""
+        seen = self._of(spec)
+        for slot, times in ran.items():
+            seen.slots[slot] = seen.slots.get(slot, 0) + times
+            insn = spec.code[slot]
+            if insn is not None and insn.family in _TWO_WAY:
+                following, target = successors(spec.code, slot)
+                jumps = jumped.get(slot, 0)
+                ways = {(slot, following): times - jumps, (slot, target): jumps}
+                if following == target:
+                    ways = {(slot, target): times}
+                for step, count in ways.items():
+                    seen.steps[step] = seen.steps.get(step, 0) + count
 
     def _of(self, spec: ProgramSpec) -> _Seen:
         seen = self._seen.get(id(spec))

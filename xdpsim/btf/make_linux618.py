@@ -122,10 +122,10 @@ class Writer:
         return seen
 
     def _pointees(self, kfunc: Func) -> list[int]:
-        """What the parameters of a kfunc point to."""
+        """What the parameters and the result of a kfunc point to."""
         proto = self.btf.types[kfunc.type_id]
         assert isinstance(proto, FuncProto)
-        pointers = (self.btf.resolve(p.type_id) for p in proto.params)
+        pointers = (self.btf.resolve(type_id) for type_id in (proto.return_id, *(p.type_id for p in proto.params)))
         return [row.type_id for row in pointers if isinstance(row, Ref)]
 
     def number(self, type_id: int) -> int:

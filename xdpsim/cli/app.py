@@ -10,7 +10,7 @@ import xdpsim
 from xdpsim.cli.commands import add_commands
 from xdpsim.cli.completion import program_names
 from xdpsim.cli.errors import USAGE
-from xdpsim.cli.loading import BTF_HELP, EVENT_HELP, SET_HELP, TYPE_HELP, Loading
+from xdpsim.cli.loading import BTF_HELP, EVENT_HELP, NO_VERIFY_HELP, SET_HELP, TYPE_HELP, Loading
 from xdpsim.cli.options import CaptureSide, EngineName, Layer2, RunOptions
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def _add_run(app: "Typer") -> None:
         constants: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help=SET_HELP)] = None,
         btf: Annotated[str, typer.Option(metavar="PATH|host", help=BTF_HELP)] = "",
         events: Annotated[list[str] | None, typer.Option("--event", metavar="MAP=TYPE", help=EVENT_HELP)] = None,
+        no_verify: Annotated[bool, typer.Option("--no-verify", help=NO_VERIFY_HELP)] = False,
         drops: Annotated[int, typer.Option(metavar="N", min=0, help="How many drops to explain, one of a kind.")] = 5,
         per_packet: Annotated[
             bool, typer.Option("--per-packet", help="One JSON line a packet on stdout; the report goes to stderr.")
@@ -107,5 +108,5 @@ def _add_run(app: "Typer") -> None:
         """Run a program on every packet of a capture and say what it did."""
         return RunOptions(
             obj, read, program, write, tuple(maps or ()), engine, limit, per_packet, save_maps, json, seed, l2, capture,
-            drops, Loading(tuple(types or ()), tuple(constants or ()), btf, tuple(events or ())),
+            drops, Loading(tuple(types or ()), tuple(constants or ()), btf, tuple(events or ()), not no_verify),
         )  # fmt: skip

@@ -26,6 +26,7 @@ class InspectOptions(Asked):
     btf: bool = False
     dot: str = ""
     json: bool = False
+    verify: bool = True
 
 
 @dataclass(frozen=True)

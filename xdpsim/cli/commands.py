@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from xdpsim.cli.asked import InspectOptions, MapOptions, TraceOptions, VerifyOptions
 from xdpsim.cli.completion import map_names, program_names
-from xdpsim.cli.loading import BTF_HELP, SET_HELP, TYPE_HELP, Loading
+from xdpsim.cli.loading import BTF_HELP, NO_VERIFY_HELP, SET_HELP, TYPE_HELP, Loading
 from xdpsim.cli.options import Layer2
 
 if TYPE_CHECKING:
@@ -57,10 +57,13 @@ def _add_inspect(app: "Typer") -> None:
                 metavar="PROG", autocompletion=program_names, help="Only print this program's control flow, in DOT."
             ),
         ] = "",
+        no_verify: Annotated[
+            bool, typer.Option("--no-verify", help="Do not ask whether Linux would take the programs.")
+        ] = False,
         json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     ) -> InspectOptions:
         """Say what is in an object: programs, what they call and need, maps with their types."""
-        return InspectOptions(obj, disasm or source, source, btf, dot, json)
+        return InspectOptions(obj, disasm or source, source, btf, dot, json, not no_verify)
 
 
 def _add_map(app: "Typer") -> None:
@@ -129,10 +132,11 @@ def _add_trace(app: "Typer") -> None:
         types: Annotated[list[str] | None, typer.Option("--type", metavar="[PROG=]TYPE", help=TYPE_HELP)] = None,
         constants: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help=SET_HELP)] = None,
         btf: Annotated[str, typer.Option(metavar="PATH|host", help=BTF_HELP)] = "",
+        no_verify: Annotated[bool, typer.Option("--no-verify", help=NO_VERIFY_HELP)] = False,
         json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     ) -> TraceOptions:
         """Show every instruction that a program does on one packet of a capture."""
-        loading = Loading(tuple(types or ()), tuple(constants or ()), btf)
+        loading = Loading(tuple(types or ()), tuple(constants or ()), btf, verify=not no_verify)
         return TraceOptions(obj, read, number, program, tuple(maps or ()), seed, l2.value if l2 else "", json, loading)
 
 

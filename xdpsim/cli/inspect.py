@@ -26,7 +26,7 @@ Json = dict[str, object]
 def run(options: InspectOptions) -> int:
     """Print what was asked for; the exit code."""
     data = _read(options.object)
-    source, why_not = _runnable(data, options.object)
+    source, why_not = _runnable(data, options.object, verify=options.verify and not options.dot)
     if options.dot:
         for line in cfg_dot(_program(source, options.dot), source.maps):
             emit(line)
@@ -48,11 +48,11 @@ def _read(path: str) -> bytes:
         raise InputError(f"{path}: {err.strerror}") from err
 
 
-def _runnable(data: bytes, name: str) -> tuple[Object, dict[str, str]]:
+def _runnable(data: bytes, name: str, *, verify: bool) -> tuple[Object, dict[str, str]]:
     """The object, and why each program cannot run that cannot."""
     why_not: dict[str, str] = {}
     try:
-        loaded = Sim().load(data, name=name)
+        loaded = Sim(verify=verify).load(data, name=name)
     except Unsupported as err:  # one of its maps: then no program runs, but there is still much to say
         source = load_object(data, name)
         return source, dict.fromkeys(source.programs, err.message)

@@ -28,6 +28,7 @@ class Finished:
     damage: str = ""
     was_interrupted: bool = False
     counts_insns: bool = True
+    was_verified: bool = True
 
 
 def summary(run: Finished, describer: Describer) -> Json:
@@ -37,6 +38,7 @@ def summary(run: Finished, describer: Describer) -> Json:
         "object": run.object,
         "program": run.program,
         "engine": run.engine,
+        "verified": run.was_verified,
         "capture": run.capture,
         "packets": report.packets,
         "bytes": report.bytes,

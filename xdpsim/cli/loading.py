@@ -1,15 +1,16 @@
-"""The options that say how an object is loaded: --type, --set and --btf, as `run` and `trace` take them."""
+"""The options that say how an object is loaded: --type, --set, --btf and --no-verify, as `run` and `trace` take them."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 
-from xdpsim.cli.errors import UsageError
+from xdpsim.cli.errors import UsageError, tell
 
 TYPE_HELP = "Program type where the section does not tell; PROG=TYPE for one program. Repeatable."
 SET_HELP = "Give a global variable or a .kconfig extern its value before loading. Repeatable."
 EVENT_HELP = "What the records of a ring or perf buffer are: a struct of the object. Repeatable."
+NO_VERIFY_HELP = "Run programs as they are, also those that Linux would refuse; what they do wrong is a fault."
 BTF_HELP = "What CO-RE resolves against: a BTF or ELF file, or host; without it Linux 6.18's types."
 
 
@@ -21,6 +22,7 @@ class Loading:
     constants: tuple[str, ...] = ()
     btf: str = ""
     events: tuple[str, ...] = ()
+    verify: bool = True
 
     @property
     def type(self) -> str | dict[str, str]:
@@ -38,6 +40,14 @@ class Loading:
             if not all(word.partition("=")):
                 raise UsageError(f"--event {word}: expected MAP=TYPE")
         return dict(word.split("=", 1) for word in self.events)
+
+    def warn(self, engine: str) -> None:
+        """What --no-verify means, told on stderr; UsageError where it means nothing."""
+        if self.verify:
+            return
+        if engine == "kernel":
+            raise UsageError("--no-verify: with --engine kernel Linux verifies, which cannot be switched off")
+        tell("warning: --no-verify: nothing is verified; Linux may refuse what runs here")
 
     @property
     def set(self) -> dict[str, object]:

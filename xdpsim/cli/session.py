@@ -16,6 +16,7 @@ from xdpsim.cli.jsonform import Finished, packet_line, summary
 from xdpsim.cli.options import EngineName, RunOptions
 from xdpsim.cli.output import emit
 from xdpsim.cli.progress import Progress
+from xdpsim.cli.refused import rejections
 from xdpsim.cli.render import print_report
 from xdpsim.cli.replay import KERNEL_LOOKS, Records, replay
 from xdpsim.cli.written import WrittenCapture, check_target
@@ -30,8 +31,13 @@ from xdpsim.sim.sim import Sim
 def run(options: RunOptions) -> int:
     """Do what the options say; the exit code."""
     _check(options)
-    sim = Sim(seed=options.seed, engine=options.engine.value)
+    with rejections(options.json):
+        return _run(options)
+
+
+def _run(options: RunOptions) -> int:
     loading = options.loading
+    sim = Sim(seed=options.seed, engine=options.engine.value, verify=loading.verify)
     obj = sim.load(options.object, type=loading.type, set=loading.set, btf=loading.btf or None)
     for map_name, type_name in loading.records.items():
         obj.decode_records(map_name, type_name)
@@ -48,6 +54,7 @@ def run(options: RunOptions) -> int:
 
 
 def _check(options: RunOptions) -> None:
+    options.loading.warn(options.engine.value)
     if options.write:
         check_target(options.read, options.write)
     if options.write == "-" and (options.json or options.per_packet):
@@ -117,6 +124,7 @@ class _Session:
             elapsed_s=elapsed,
             damage=records.damage.message if records.damage else "",
             was_interrupted=records.was_interrupted,
+            was_verified=self.options.loading.verify,
             counts_insns=self.options.engine is not EngineName.KERNEL,
         )
 

@@ -15,6 +15,7 @@ from xdpsim.cli.choose import choose_program
 from xdpsim.cli.errors import NOTHING_RAN, OK, UsageError, tell
 from xdpsim.cli.jsonform import packet_line
 from xdpsim.cli.output import emit
+from xdpsim.cli.refused import rejections
 from xdpsim.engines.interpreter.engine import InterpreterEngine
 from xdpsim.errors import XdpsimBug
 from xdpsim.frames.capture import open_capture
@@ -32,8 +33,14 @@ INSN_WIDTH = 44
 
 def run(options: TraceOptions) -> int:
     """Replay up to the packet, trace it, say how it ended; the exit code."""
-    sim = Sim(seed=options.seed)
+    options.loading.warn("interpreter")
+    with rejections(options.json):
+        return _run(options)
+
+
+def _run(options: TraceOptions) -> int:
     loading = options.loading
+    sim = Sim(seed=options.seed, verify=loading.verify)
     obj = sim.load(options.object, type=loading.type, set=loading.set, btf=loading.btf or None)
     program = obj[choose_program(obj.source, options.program)]
     for presets in options.maps:

@@ -36,7 +36,7 @@ class Proto:
     might_sleep: bool = False
     allow_fastcall: bool = False
     moves_packet: bool = False
-    """Pointers into the packet are void afterwards (bpf_helper_changes_pkt_data)."""
+    """Pointers into the packet are void afterwards (bpf_helper_changes_pkt_data); of a tail call, those of callers."""
     acquires: bool = False
     casts: bool = False
     """The result is the argument seen as another kind of socket, with its reference (is_ptr_cast_function)."""

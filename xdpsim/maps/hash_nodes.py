@@ -28,13 +28,13 @@ _CPU = RUN_STATE.offset("cpu")
 NODE_HASH, NODE_KEY = 8, 16
 """Offsets in a node; its `next` comes first."""
 HASH_SEED = 0x243F_6A88_85A3_08D3
-_FACTOR = 0x9E37_79B9_7F4A_7C15
+HASH_FACTOR = 0x9E37_79B9_7F4A_7C15
 
 
 @native
 def hash_mix(word: int) -> int:
     """Fold the 128-bit product with an odd constant: every bit of `word` reaches the low bits."""
-    return word * _FACTOR ^ mulhi(word, _FACTOR)
+    return word * HASH_FACTOR ^ mulhi(word, HASH_FACTOR)
 
 
 @native

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import hashlib
 import os
+import shutil
+import stat
 import sys
 import tempfile
 from functools import cache
@@ -19,7 +23,8 @@ def cache_dir() -> Path:
     """A directory that only this user can write: XDPSIM_CACHE_DIR, the system's place for caches, or a private one.
 
     Compiled code is loaded from it, so a directory that belongs to somebody else, or that others may write, is refused
-    when it was named by the user and passed over otherwise.
+    when it was named by the user and passed over otherwise. A private one goes with the process; where not even that can
+    be made, the path returned is one at which nothing can be kept.
     """
     named = os.environ.get("XDPSIM_CACHE_DIR")
     if named:
@@ -27,10 +32,20 @@ def cache_dir() -> Path:
         if problem:
             raise InputError(f"XDPSIM_CACHE_DIR={named}: {problem}", hint="name a directory of your own with mode 0700")
         return Path(named)
-    usual = _usual_place()
-    if not _prepare(usual):
-        return usual
-    return Path(tempfile.mkdtemp(prefix="xdpsim-cache-"))
+    try:
+        usual = _usual_place()
+    except RuntimeError:  # nobody knows a home directory of this user
+        return _private_place()
+    return _private_place() if _prepare(usual) else usual
+
+
+def _private_place() -> Path:
+    try:
+        made = Path(tempfile.mkdtemp(prefix="xdpsim-cache-"))
+    except OSError:
+        return Path(os.devnull) / "xdpsim"
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
 
 
 def _usual_place() -> Path:
@@ -60,14 +75,20 @@ def _prepare(path: Path) -> str:
 def read_checked(path: Path) -> bytes | None:
     """The entry's content; None when it is missing, foreign or damaged, so that the caller builds it anew."""
     try:
-        with path.open("rb") as file:
-            if sys.platform != "win32" and os.fstat(file.fileno()).st_uid != os.geteuid():
+        with open(path, "rb", opener=_open_at_once) as file:
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode) or (sys.platform != "win32" and about.st_uid != os.geteuid()):
                 return None
             data = file.read()
     except OSError:
         return None
     digest, content = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
     return content if hashlib.sha256(content).digest() == digest else None
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """A pipe in an entry's place must not be waited for."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def write_checked(path: Path, content: bytes) -> None:
@@ -82,3 +103,30 @@ def write_checked(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
     except OSError:
         return
+
+
+def keep_newest(prefix: str, most: int) -> None:
+    """Delete the oldest entries of a kind when there are more than `most`; whoever deletes first has done it."""
+    entries = [entry for entry in os.scandir(cache_dir()) if entry.name.startswith(prefix)]
+    if len(entries) <= most:
+        return
+    ages = []
+    for entry in entries:
+        with contextlib.suppress(OSError):
+            ages.append((entry.stat().st_mtime_ns, entry.path))
+    for _, path in sorted(ages)[: len(entries) - most * 3 // 4]:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+
+@cache
+def sources_hash(folders: tuple[str, ...]) -> str:
+    """Names, sizes and times of the package's source files in `folders`, and its version: what caches rest on."""
+    package = Path(__file__).parents[1]
+    made = hashlib.sha256((package / "__init__.py").read_bytes())  # the version is in it
+    for folder in folders:
+        for entry in sorted(os.scandir(package / folder), key=lambda entry: entry.name):
+            if entry.name.endswith((".py", ".types", ".names")):
+                about = entry.stat()
+                made.update(f"{folder}/{entry.name} {about.st_size} {about.st_mtime_ns}\n".encode())
+    return made.hexdigest()

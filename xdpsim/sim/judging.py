@@ -13,9 +13,8 @@ from xdpsim.loader.load import load_object
 from xdpsim.loader.model import Object, ProgramSpec
 from xdpsim.loader.options import LoadOptions
 from xdpsim.sim.verifying import TRACING_TYPES
-from xdpsim.verifier.decide import Decision, decide, decision_of
+from xdpsim.verifier.decide import Decision, decide, decision_of, verify_as_loaded
 from xdpsim.verifier.env import ALL_CAPS, Env
-from xdpsim.verifier.main import verify
 from xdpsim.versions import DEFAULT, Linux
 
 ACCEPTED, REJECTED, UNSUPPORTED = "accepted", "rejected", "unsupported"
@@ -104,7 +103,7 @@ def _judged(
     told = partial(watch, spec) if watch is not None else None
     log = ""
     if conditions.strict_alignment or conditions.log_level:
-        verdict = verify(
+        verdict = verify_as_loaded(
             *(spec, source.maps, source.btf),
             caps=conditions.caps,
             log_level=conditions.log_level,

@@ -35,4 +35,5 @@ def verified_facts(loaded: LoadedProgram, caps: frozenset[str]) -> Facts:
 def rejected(name: str, refusal: Explanation) -> Rejected:
     """The refusal as an exception: Linux's message first, what a person needs below."""
     message = f"{name}: rejected ({refusal.errno_name}): {refusal.message}"
-    return Rejected(message, hint="\n  ".join(refusal.lines()), errno=refusal.errno, details=refusal.as_json())
+    details = {"program": name, **refusal.as_json()}
+    return Rejected(message, hint="\n  ".join(refusal.lines()), errno=refusal.errno, details=details)

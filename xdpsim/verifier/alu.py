@@ -17,7 +17,7 @@ from xdpsim.isa.rows import ADDR_SPACE_CAST_IMMS, Family, Imm64
 from xdpsim.verifier.branch import push_stack
 from xdpsim.verifier.precision import mark_chain_precision
 from xdpsim.verifier.ptr_alu import SYMBOLS, adjust_ptr
-from xdpsim.verifier.regs import check_dst, check_src, give_scalar_id, is_pointer
+from xdpsim.verifier.regs import check_dst, check_src, give_scalar_id, is_pointer, told
 from xdpsim.verifier.regtypes import PTR_TO_ARENA, SCALAR_VALUE
 from xdpsim.verifier.sanitize import sanitize_numbers
 from xdpsim.verifier.scalar import S32_MAX, S32_MIN, UNKNOWN, Scalar, Violated, const
@@ -62,7 +62,8 @@ def _check_mov(env: Env, insn: Insn) -> None:
     check_dst(env, insn.dst)
     if insn.bits == 64:
         moved = give_scalar_id(env, regs, insn.src)
-        regs[insn.dst] = moved if moved.type == SCALAR_VALUE or moved.num.mask else _sane_pointer(env, moved)
+        checked = moved.num.__class__ is Violated or (moved.type != SCALAR_VALUE and not moved.num.mask)
+        regs[insn.dst] = _sane(env, moved) if checked else moved
         return
     if is_pointer(source, env.allow_ptr_leaks):
         env.fail(EACCES, f"R{insn.src} partial copy of pointer")
@@ -72,17 +73,16 @@ def _check_mov(env: Env, insn: Insn) -> None:
     fits = source.num.umax <= M32
     if fits:
         source = give_scalar_id(env, regs, insn.src)
-    regs[insn.dst] = _number(source, zext32(source.num), source.id if fits else 0)
+    regs[insn.dst] = _number(source, told(env, zext32(source.num), "alu"), source.id if fits else 0)
 
 
-def _sane_pointer(env: Env, reg: Reg) -> Reg:
-    """A pointer as a move leaves it: the masked path of sanitize.py has offsets of zero that Linux takes amiss here."""
+def _sane(env: Env, reg: Reg) -> Reg:
+    """A register as a move leaves it: Linux takes amiss ranges once given up that do not fit the known bits, and the
+    offsets of zero on the masked path of sanitize.py."""
     num = sane(reg.num)
     if num is reg.num:
         return reg
-    if isinstance(num, Violated):
-        env.verbose(f"verifier bug: REG INVARIANTS VIOLATION (alu): {num.why}\n")
-    return reg.but(num=num)
+    return reg.but(num=told(env, num, "alu"))
 
 
 def _check_movsx(env: Env, insn: Insn) -> None:
@@ -98,7 +98,8 @@ def _check_movsx(env: Env, insn: Insn) -> None:
     is_positive = source.num.umax < 1 << (insn.off - 1)
     if is_positive:
         source = give_scalar_id(env, regs, insn.src)
-    regs[insn.dst] = _number(source, movsx(source.num, insn.off, insn.bits), source.id if is_positive else 0)
+    num = told(env, movsx(source.num, insn.off, insn.bits), "alu")
+    regs[insn.dst] = _number(source, num, source.id if is_positive else 0)
 
 
 def _number(like: Reg, num: Scalar, link: int) -> Reg:
@@ -128,7 +129,8 @@ def _has_arena(env: Env) -> bool:
 def _check_neg(env: Env, insn: Insn) -> None:
     reg = _unary_operand(env, insn)
     if reg.type == SCALAR_VALUE:
-        env.regs[insn.dst] = Reg(SCALAR_VALUE, ALU_TRANSFER["neg"](reg.num, reg.num, insn.bits), precise=reg.precise)
+        num = told(env, ALU_TRANSFER["neg"](reg.num, reg.num, insn.bits), "alu")
+        env.regs[insn.dst] = Reg(SCALAR_VALUE, num, precise=reg.precise)
     else:
         env.regs[insn.dst] = env.unknown
 
@@ -138,7 +140,7 @@ def _check_endian(env: Env, insn: Insn) -> None:
     if reg.type != SCALAR_VALUE:
         env.regs[insn.dst] = env.unknown
     elif insn.op != "le" or insn.bits != 64:  # le64 changes nothing on a little-endian machine, links included
-        env.regs[insn.dst] = _number(reg, endian(reg.num, insn.op, insn.bits), 0)
+        env.regs[insn.dst] = _number(reg, told(env, endian(reg.num, insn.op, insn.bits), "alu"), 0)
 
 
 def _unary_operand(env: Env, insn: Insn) -> Reg:
@@ -185,7 +187,7 @@ def adjust_reg_min_max_vals(env: Env, insn: Insn) -> None:
         num = _fork_minus_one_or_zero(env, insn, dst, src.num)
     if not env.bypass_spec_v1 and insn.op in ("add", "sub") and insn.uses_reg:
         sanitize_numbers(env, insn)
-    result = ALU_TRANSFER[insn.op](num, src.num, insn.bits)
+    result = told(env, ALU_TRANSFER[insn.op](num, src.num, insn.bits), "alu")
     link, off = _link(env, insn, dst, src.num) if dst.id and num is dst.num else (0, dst.off)
     regs[insn.dst] = Reg(SCALAR_VALUE, result, off, link, dst.ref, dst.precise)
 

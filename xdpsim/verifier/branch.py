@@ -15,7 +15,7 @@ from xdpsim.verifier.nulls import mark_ptr_or_null_regs, non_null, not_null
 from xdpsim.verifier.packet import try_match_pkt_pointers
 from xdpsim.verifier.precision import mark_chain_precision
 from xdpsim.verifier.prune import find_prev_entry, widen_imprecise
-from xdpsim.verifier.regs import check_src
+from xdpsim.verifier.regs import check_src, told
 from xdpsim.verifier.regtypes import (
     BASE_MASK,
     PTR_MAYBE_NULL,
@@ -26,12 +26,15 @@ from xdpsim.verifier.regtypes import (
     PTR_TO_STACK,
     SCALAR_VALUE,
 )
+from xdpsim.verifier.scalar import UNKNOWN, Violated
 from xdpsim.verifier.scalar_branch import branch_taken, refine, refine_same
+from xdpsim.verifier.scalar_sync import sane
 from xdpsim.verifier.state import Reg, State, const_reg
 
 if TYPE_CHECKING:
     from xdpsim.isa.insn import Insn
     from xdpsim.verifier.env import Env
+    from xdpsim.verifier.scalar import Scalar
 
 COMPLEXITY_LIMIT_JMP_SEQ = 8192
 _PACKET_ANY = (PTR_TO_PACKET, PTR_TO_PACKET_META, PTR_TO_PACKET_END)
@@ -177,7 +180,7 @@ def _both_ways(env: Env, insn: Insn, idx: int, dst: Reg, src: Reg) -> int:
     other = push_stack(env, idx + insn.off + 1, idx)
     regs, other_regs = this.frames[frameno].regs, other.frames[frameno].regs
     if dst.type == SCALAR_VALUE and src.type == SCALAR_VALUE:
-        _refine(insn, regs[insn.dst], regs[insn.src] if insn.uses_reg else src, regs, other_regs)
+        _refine(env, insn, regs[insn.dst], regs[insn.src] if insn.uses_reg else src, regs, other_regs)
     for regno in (insn.src, insn.dst) if insn.uses_reg else (insn.dst,):
         reg = regs[regno]
         if reg.type == SCALAR_VALUE and reg.id:
@@ -191,12 +194,17 @@ def _both_ways(env: Env, insn: Insn, idx: int, dst: Reg, src: Reg) -> int:
     return idx + 1
 
 
-def _refine(insn: Insn, dst: Reg, src: Reg, regs: list[Reg], other_regs: list[Reg]) -> None:
+def _refine(env: Env, insn: Insn, dst: Reg, src: Reg, regs: list[Reg], other_regs: list[Reg]) -> None:
     if insn.uses_reg and insn.dst == insn.src:
         dst_true, dst_false = refine_same(dst.num, insn.op, insn.bits)
-        src_true = src_false = src.num
+        src_true, src_false = _checked_again(dst_true), _checked_again(dst_false)
     else:
         dst_true, src_true, dst_false, src_false = refine(dst.num, src.num, insn.op, insn.bits)
+    if Violated in (dst_true.__class__, src_true.__class__, dst_false.__class__, src_false.__class__):
+        told(env, dst_true, "true_reg1")
+        told(env, src_true, "true_reg2")
+        told(env, dst_false, "false_reg1")
+        told(env, src_false, "false_reg2")
     if dst_false is not dst.num:
         regs[insn.dst] = Reg(SCALAR_VALUE, dst_false, dst.off, dst.id, dst.ref, dst.precise)
     if dst_true is not dst.num:
@@ -207,6 +215,12 @@ def _refine(insn: Insn, dst: Reg, src: Reg, regs: list[Reg], other_regs: list[Re
         regs[insn.src] = Reg(SCALAR_VALUE, src_false, src.off, src.id, src.ref, src.precise)
     if src_true is not src.num:
         other_regs[insn.src] = Reg(SCALAR_VALUE, src_true, src.off, src.id, src.ref, src.precise)
+
+
+def _checked_again(num: Scalar) -> Scalar:
+    """A register checked as the second operand too: ranges just given up may then not fit its known bits."""
+    checked = sane(num)
+    return UNKNOWN if checked is num else checked
 
 
 def _learn_of_pointers(env: Env, insn: Insn, dst: Reg, src: Reg, this: State, other: State) -> None:

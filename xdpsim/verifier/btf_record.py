@@ -90,8 +90,8 @@ class Record:
     kinds: frozenset[str]
 
     def offset(self, kind: str) -> int:
-        """Where the field of that kind starts, -EINVAL without one, as the log prints it."""
-        return next((field.offset for field in self.fields if field.kind == kind), -errno.EINVAL)
+        """Where the (last) field of that kind starts, -EINVAL without one, as the log prints it."""
+        return max((field.offset for field in self.fields if field.kind == kind), default=-errno.EINVAL)
 
 
 def parse_fields(finder: Finder, row: Type, size: int) -> Record | None:

@@ -11,7 +11,7 @@ from xdpsim.bits import signed
 from xdpsim.helpers.printf import Refused, split_format
 from xdpsim.maps.types import BPF_F_RDONLY_PROG
 from xdpsim.verifier import precision, region
-from xdpsim.verifier.env import Env, Refusal
+from xdpsim.verifier.env import ENOTSUPP, Env, Refusal
 from xdpsim.verifier.region import ACCESS_HELPER
 from xdpsim.verifier.regtypes import PTR_TO_MAP_VALUE, PTR_TO_STACK, SCALAR_VALUE
 from xdpsim.verifier.state import SPILL, ZERO_BYTE, Reg
@@ -19,7 +19,6 @@ from xdpsim.verifier.vmap import VMap
 
 _DIRECT_MAPS = frozenset({"ARRAY"})
 """Maps whose values have an address that the kernel tells (map_direct_value_addr)."""
-_ENOTSUPP = 524
 UNKNOWN_KEY = -1
 
 
@@ -38,7 +37,7 @@ def check_reg_const_str(env: Env, reg: Reg, regno: int) -> None:
     region.check_map_access(env, regno, reg.off, spec.value_size - reg.off, False, ACCESS_HELPER)
     off = signed(reg.off + reg.num.value, 32)
     if spec.max_entries != 1:
-        env.fail(_ENOTSUPP, "direct value access on string failed")
+        env.fail(ENOTSUPP, "direct value access on string failed")
     if off >= spec.value_size:
         env.fail(errno.EINVAL, "direct value access on string failed")
     if 0 not in _contents(vmap)[off:]:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from xdpsim.helpers.kfunc_rows import KFUNC_ROWS
 from xdpsim.isa.decode import encode_all
 from xdpsim.maps.spec import MapSpec
-from xdpsim.memory.cache import cache_dir, read_checked, write_checked
 from xdpsim.verifier.env import ALL_CAPS
 from xdpsim.verifier.explain import Explanation, explain
 from xdpsim.verifier.facts import Facts
 from xdpsim.verifier.main import Verdict, verify
 from xdpsim.verifier.proven import facts_of
+from xdpsim.verifier.remembered import keep, recall
 from xdpsim.verifier.source_hash import source_hash
 
 if TYPE_CHECKING:
     from xdpsim.btf.types import Btf
     from xdpsim.loader.model import ProgramSpec
     from xdpsim.verifier.env import Env
+
+WORTH_KEEPING = 300
+"""Insns walked below which a program is verified as fast as its decision is written and read."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +61,37 @@ def decide(
     `watch` is given the verification when it begins, for those who look at its progress from another thread.
     """
     key = _key(spec, maps, btf, caps, kernel_btf) if remember else ""
-    if key:
-        kept = read_checked(cache_dir() / key)
-        if kept is not None:
-            return _decoded(json.loads(kept))
-    made = decision_of(verify(spec, maps, btf, caps=caps, kernel_btf=kernel_btf, watch=watch))
-    if key:
-        write_checked(cache_dir() / key, json.dumps(_encoded(made)).encode())
+    known = _known(key) if key else None
+    if known is not None:
+        return known
+    made = decision_of(verify_as_loaded(spec, maps, btf, caps=caps, kernel_btf=kernel_btf, watch=watch))
+    if key and made.insns >= WORTH_KEEPING:
+        keep(key, _encoded(made))
     return made
+
+
+def verify_as_loaded(
+    spec: ProgramSpec,
+    maps: Sequence[MapSpec],
+    btf: Btf | None,
+    *,
+    caps: frozenset[str] = ALL_CAPS,
+    kernel_btf: Btf | None = None,
+    log_level: int = 0,
+    strict_alignment: bool = False,
+    watch: Callable[[Env], None] | None = None,
+) -> Verdict:
+    """Verify as the loader has to load it: an XDP program that asks its device about packets is bound to one."""
+    is_bound = spec.type == "XDP" and any(KFUNC_ROWS[name].needs_device for name in spec.kfuncs if name in KFUNC_ROWS)
+    return verify(
+        *(spec, maps, btf),
+        caps=caps,
+        kernel_btf=kernel_btf,
+        log_level=log_level,
+        strict_alignment=strict_alignment,
+        device_bound=is_bound,
+        watch=watch,
+    )
 
 
 def decision_of(verdict: Verdict) -> Decision:
@@ -81,6 +107,15 @@ def decision_of(verdict: Verdict) -> Decision:
         None if verdict.accepted else explain(verdict),
         env.peak_stack if env is not None else 0,
     )
+
+
+def _known(key: str) -> Decision | None:
+    """The decision kept under `key`; None when there is none, or one in a shape that is not ours."""
+    kept = recall(key)
+    try:
+        return _decoded(kept) if kept is not None else None
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _key(

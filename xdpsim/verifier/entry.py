@@ -56,7 +56,7 @@ def check_subprogs_by_themselves(env: Env) -> None:
             if not number or not subprog.is_global or not subprog.called or number in verified:
                 continue
             _check_global(env, number)
-            env.verbose(f"Func#{number} ('{subprog.name}') is safe for any args that match its prototype\n")
+            env.note(f"Func#{number} ('{subprog.name}') is safe for any args that match its prototype")
             verified.add(number)
             found = True
 
@@ -65,7 +65,7 @@ def _check_global(env: Env, number: int) -> None:
     subprog = env.subprogs[number]
     state = _begin(env, number)
     env.insn_idx = subprog.start
-    env.verbose(f"Validating {subprog.name}() func#{number}...\n")
+    env.note(f"Validating {subprog.name}() func#{number}...")
     problem, why = func_args.prepare(env, number)
     if problem:
         raise Refusal(problem, why)
@@ -116,6 +116,7 @@ def _walk(env: Env) -> None:
     do_check(env)
     if not env.log_level & 2:
         env.log.clear()
+        env.notes.clear()
     env.explored.clear()
     env.scc_visits.clear()
     env.num_backedges = 0  # The other counts go on, so that peak_states is over all walks, as in Linux.

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ALL_CAPS = frozenset({"bpf", "perfmon", "net_admin"})
 LOG_LEVEL1, LOG_LEVEL2, LOG_STATS = 1, 2, 4
+ENOTSUPP = 524
+"""The kernel's own errno, which the headers for programs do not have."""
 
 
 class Refusal(Exception):
@@ -122,6 +124,7 @@ class Env:
         log_level: int = 0,
         strict_alignment: bool = False,
         test_state_freq: bool = False,
+        device_bound: bool = False,
     ) -> None:
         self.spec, self.maps, self.btf, self.kernel_btf = spec, maps, btf, kernel_btf
         self.code: Code = spec.code
@@ -132,6 +135,7 @@ class Env:
         self.allow_ptr_leaks = self.allow_uninit_stack = perfmon
         self.bypass_spec_v1 = self.bypass_spec_v4 = perfmon
         self.strict_alignment, self.test_state_freq = strict_alignment, test_state_freq
+        self.device_bound = device_bound
         self.aux = [Aux() for _ in self.code]
         self.subprogs: list[Subprog] = []
         self.cur = State()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from xdpsim.isa.rows import Family
 from xdpsim.verifier.advice import advice
+from xdpsim.verifier.env import ENOTSUPP
 from xdpsim.verifier.log import reg_text
 from xdpsim.verifier.places import insn_at, line_at
 from xdpsim.verifier.regtypes import NOT_INIT
@@ -74,7 +75,7 @@ class Explanation:
     @property
     def errno_name(self) -> str:
         """EACCES, EINVAL ..."""
-        return errno.errorcode.get(self.errno, str(self.errno))
+        return "ENOTSUPP" if self.errno == ENOTSUPP else errno.errorcode.get(self.errno, str(self.errno))
 
     @property
     def place(self) -> str:

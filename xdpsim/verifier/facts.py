@@ -59,12 +59,34 @@ class Facts:
     dead: frozenset[int] = frozenset()
     """Slots that are never reached."""
     accesses: dict[int, str] = field(default_factory=dict)
-    """What each load, store or atomic goes through: "context", "stack", "packet", "map_value", "memory" (it lies inside)
-    or "kernel", which may still fail."""
+    """What each load, store or atomic goes through: "context", "stack", "packet", "map_value", "memory" (proven to lie
+    inside) or "kernel", which may still fail."""
     written_maps: frozenset[int] | None = None
     """Indexes of maps whose values a store or a call of the program may change."""
     writes_packet: bool = True
     """False when the packet leaves as it came."""
+
+
+_INSIDE = frozenset({"stack", "packet", "map_value", "memory"})
+
+
+def joined(code: Code, plain: Facts, verified: Facts) -> Facts:
+    """What the data flow says of registers, with what the verifier has proven where it has accepted the program.
+
+    Linux accepts atomics on memory of known extent only.
+    """
+    if not verified.verified:
+        return plain
+    proven = {slot for slot, what in verified.accesses.items() if what in _INSIDE}
+    proven |= {slot for slot, insn in enumerate(code) if insn is not None and insn.family is Family.ATOMIC}
+    return replace(
+        verified,
+        callbacks=plain.callbacks,
+        stack_offsets=plain.stack_offsets,
+        arguments=plain.arguments,
+        stack_bytes=plain.stack_bytes,
+        proven=frozenset(proven),
+    )
 
 
 _STACK = ("stack", "in_stack")

@@ -157,7 +157,7 @@ def _memory(env: Env, btf: Btf, at: int, row: Ref, tags: set[str], bad: str) -> 
     try:
         size = btf.size_of(row.type_id)
     except InputError:
-        what = f"'{_kind_word(target)} {getattr(target, 'name', '')}'"
+        what = f"'{_kind_word(target)} {getattr(target, 'name', '')}'" if target.id else "'UNKNOWN '"
         env.fail(EINVAL, f"arg#{at} reference type({what}) size cannot be determined: -22")
     return FuncArg(MEM, 0 if "nonnull" in tags else PTR_MAYBE_NULL, size)
 
@@ -208,7 +208,10 @@ def _check_arg(env: Env, at: int, arg: FuncArg, reg: Reg) -> None:
             env.fail(EINVAL, f"arg#{at} expects pointer to ctx")
     elif arg.kind == MEM:
         check_func_arg_reg_off(env, reg, regno)
-        check_mem_reg(env, reg, regno, arg.size)
+        try:
+            check_mem_reg(env, reg, regno, arg.size)
+        except Refusal as refusal:
+            raise Refusal(EINVAL, refusal.message) from None
         if not arg.flags & PTR_MAYBE_NULL and reg.type & PTR_MAYBE_NULL:
             env.fail(EINVAL, f"arg#{at} is expected to be non-NULL")
     elif arg.kind == ARENA:

@@ -13,6 +13,7 @@ from xdpsim.bits import M32, signed
 from xdpsim.helpers.ids import HELPERS_BY_NAME
 from xdpsim.helpers.map_pairs import SOCKET_MAPS
 from xdpsim.helpers.proto_rows import Proto
+from xdpsim.progtypes.loading import LOAD_RULES, Packet
 from xdpsim.verifier import alignment, dynptr, dynptr_args, locks, mem_args, precision
 from xdpsim.verifier.arg_types import Kind, check_func_arg_reg_off, check_reg_type
 from xdpsim.verifier.const_args import check_reg_const_str, constant_map_key
@@ -35,22 +36,7 @@ from xdpsim.verifier.regtypes import (
 from xdpsim.verifier.state import Reg
 from xdpsim.verifier.vmap import VMap
 
-_PACKET_READERS = frozenset(
-    [
-        "LWT_IN",
-        "LWT_OUT",
-        "LWT_SEG6LOCAL",
-        "SK_REUSEPORT",
-        "FLOW_DISSECTOR",
-        "CGROUP_SKB",
-        "SCHED_CLS",
-        "SCHED_ACT",
-        "XDP",
-        "LWT_XMIT",
-        "SK_SKB",
-        "SK_MSG",
-    ]
-)
+_PACKET_READERS = frozenset(name for name, rules in LOAD_RULES.items() if rules.packet in (Packet.READ, Packet.WRITE))
 """Program types that may give packet memory to helpers whose prototypes take it (may_access_direct_pkt_data)."""
 KNOWN_KEY_MAPS = frozenset({"ARRAY", "PERCPU_ARRAY"})
 """Where a look-up of a constant key below max_entries yields no NULL (can_elide_value_nullness)."""
@@ -128,7 +114,7 @@ def check_func_arg(env: Env, regno: int, kind: Kind, before: Kind | None, meta: 
 def _may_pass_packet(env: Env, meta: CallMeta) -> bool:
     if env.prog_type in _PACKET_READERS:
         return meta.proto.pkt_access
-    return env.prog_type == "CGROUP_SOCKOPT"
+    return LOAD_RULES[env.prog_type].packet is Packet.OPTION
 
 
 def _resolved(env: Env, kind: Kind, meta: CallMeta) -> Kind:

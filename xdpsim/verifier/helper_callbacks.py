@@ -11,7 +11,7 @@ from collections.abc import Callable
 from xdpsim.helpers.map_pairs import FOR_EACH_MAPS
 from xdpsim.verifier import btf_types
 from xdpsim.verifier.dynptr import callback_argument
-from xdpsim.verifier.env import Env
+from xdpsim.verifier.env import ENOTSUPP, Env
 from xdpsim.verifier.regtypes import (
     CONST_PTR_TO_MAP,
     DYNPTR_TYPE_LOCAL,
@@ -23,7 +23,6 @@ from xdpsim.verifier.scalar import ZERO
 from xdpsim.verifier.state import UNINIT, Frame, Reg
 from xdpsim.verifier.vmap import VMap
 
-_ENOTSUPP = 524
 SetCallee = Callable[[Env, Frame, Frame, int], None]
 
 
@@ -46,7 +45,7 @@ def set_map_elem_callback_state(env: Env, caller: Frame, callee: Frame, insn_idx
     """callback(map, key, value, callback_ctx) of for_each_map_elem."""
     vmap: VMap = caller.regs[1].extra[0]
     if vmap.spec.type not in FOR_EACH_MAPS:
-        env.fail(_ENOTSUPP, "callback function not allowed for map")
+        env.fail(ENOTSUPP, "callback function not allowed for map")
     key, value = map_element(PTR_TO_MAP_KEY, vmap), map_element(PTR_TO_MAP_VALUE, vmap)
     _arguments(callee, caller.regs[1], key, value, caller.regs[3])
     _begin(callee)

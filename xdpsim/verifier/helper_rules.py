@@ -12,7 +12,7 @@ from xdpsim.helpers.ids import HELPERS_BY_NAME
 from xdpsim.isa.insn import Insn
 from xdpsim.verifier import dynptr, kfunc_info, precision, refs
 from xdpsim.verifier.const_args import check_snprintf_format
-from xdpsim.verifier.env import LOG_LEVEL2, Env
+from xdpsim.verifier.env import ENOTSUPP, LOG_LEVEL2, Env
 from xdpsim.verifier.functions import push_callback_call
 from xdpsim.verifier.helper_args import CallMeta
 from xdpsim.verifier.helper_callbacks import CALLBACKS
@@ -20,7 +20,6 @@ from xdpsim.verifier.log import type_str
 from xdpsim.verifier.regs import is_null
 from xdpsim.verifier.regtypes import DYNPTR_TYPE_SKB, DYNPTR_TYPE_SKB_META, MEM_RCU, PTR_TO_MAP_VALUE
 
-_ENOTSUPP = 524
 _SKB_DYNPTRS = DYNPTR_TYPE_SKB | DYNPTR_TYPE_SKB_META
 _TRAMPOLINES = frozenset({24, 25, 26})
 """Attach types BPF_TRACE_FENTRY, BPF_TRACE_FEXIT and BPF_MODIFY_RETURN."""
@@ -103,10 +102,10 @@ def check_get_func_ip(env: Env, meta: CallMeta, type_number: int) -> None:
     if env.prog_type == "TRACING":
         if env.attach_type not in _TRAMPOLINES:
             text = "supported only for fentry/fexit/fmod_ret programs"
-            env.fail(_ENOTSUPP, f"func {meta.proto.name}#{meta.func_id} {text}")
+            env.fail(ENOTSUPP, f"func {meta.proto.name}#{meta.func_id} {text}")
     elif env.prog_type != "KPROBE":
         text = f"not supported for program type {type_number}"
-        env.fail(_ENOTSUPP, f"func {meta.proto.name}#{meta.func_id} {text}")
+        env.fail(ENOTSUPP, f"func {meta.proto.name}#{meta.func_id} {text}")
 
 
 Rule = Callable[[Env, Insn, int, CallMeta], None]

@@ -24,7 +24,7 @@ from xdpsim.verifier.state import ITER, UNINIT, Reg, Slot
 
 if TYPE_CHECKING:
     from xdpsim.btf.types import Btf
-    from xdpsim.verifier.kfunc_args import Meta
+    from xdpsim.verifier.kfunc_meta import Meta
 
 ACTIVE, DRAINED = 1, 2
 _PREFIX = "bpf_iter_"

@@ -16,7 +16,7 @@ from xdpsim.verifier import branch, btf_record, functions, graph, iters, locks, 
 from xdpsim.verifier.btf_access import in_rcu_cs
 from xdpsim.verifier.btf_types import is_scalar_struct
 from xdpsim.verifier.env import Env, Refusal
-from xdpsim.verifier.kfunc_args import Meta, check_kfunc_args
+from xdpsim.verifier.kfunc_args import check_kfunc_args
 from xdpsim.verifier.kfunc_info import (
     INSERTS,
     MOVES_PACKET,
@@ -30,6 +30,7 @@ from xdpsim.verifier.kfunc_info import (
     is_struct,
     kind_text,
 )
+from xdpsim.verifier.kfunc_meta import Meta
 from xdpsim.verifier.region import also_fail, may_access_direct_pkt_data
 from xdpsim.verifier.regs import clear_caller_saved
 from xdpsim.verifier.regtypes import (

@@ -112,7 +112,7 @@ def check_may_be_used(env: Env, name: str) -> None:
     if env.spec.licence not in GPL_COMPATIBLE:
         env.fail(errno.EINVAL, "cannot call kernel function from non-GPL compatible program")
     row = KFUNC_ROWS.get(name)
-    if row is not None and row.needs_device:
+    if row is not None and row.needs_device and not env.device_bound:
         env.fail(errno.EINVAL, "metadata kfuncs require device-bound program")
 
 

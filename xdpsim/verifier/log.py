@@ -220,10 +220,10 @@ def print_insn_state(env: Env, state: State, frameno: int) -> None:
     if not env.log_level:
         return
     if env.log_end == len(env.log):
-        env.log[-1] = env.log[-1][:-1]
+        env.log[-1] = env.log[-1][:-1] + " "  # stays when the log is cut back to here
         column = max(env.insn_width + _MIN_ALIGNMENT // 2, _ALIGNMENT)
         column += -column % _MIN_ALIGNMENT
-        env.log.append(" " * (column - env.insn_width - 1) + ";")
+        env.log.append(" " * (column - env.insn_width - 2) + ";")
     else:
         env.log.append(f"{env.insn_idx}:")
     env.log.append(state_text(env, state, frameno, False))

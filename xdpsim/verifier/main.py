@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from errno import E2BIG, EINVAL
+from errno import E2BIG, EBADF, EINVAL
 from typing import TYPE_CHECKING
 
 from xdpsim.btf.linux618 import linux618
@@ -13,7 +13,7 @@ from xdpsim.maps.spec import MapSpec
 from xdpsim.verifier import check_cfg, fastcall, func_info, live_regs, scc
 from xdpsim.verifier.btf_record import record_of_map
 from xdpsim.verifier.entry import check_main, check_subprogs_by_themselves
-from xdpsim.verifier.env import ALL_CAPS, Env, Refusal
+from xdpsim.verifier.env import ALL_CAPS, ENOTSUPP, Env, Refusal
 from xdpsim.verifier.load_rules import check_may_load, check_sleepable
 from xdpsim.verifier.map_rules import check_map_prog_compatibility
 from xdpsim.verifier.stack_depth import check_max_stack_depth
@@ -73,12 +73,14 @@ def verify(
     log_level: int = 0,
     strict_alignment: bool = False,
     test_state_freq: bool = False,
+    device_bound: bool = False,
     watch: Callable[[Env], None] | None = None,
 ) -> Verdict:
     """Decide as Linux 6.18 decides on loading `spec` with these maps. Never raises for a bad program.
 
     `caps` are the capabilities of the loader: "bpf", "perfmon", "net_admin"; none of them is an unprivileged one.
     `log_level` is that of BPF_PROG_LOAD: 1 the path to the refusal, 2 every state, 4 the statistics alone.
+    `device_bound` says that it is loaded for one device (BPF_F_XDP_DEV_BOUND_ONLY) and may ask it about packets.
     `watch` is given the Env before anything is done.
     """
     vmaps = tuple(make_vmap(map_, index) for index, map_ in enumerate(maps))
@@ -91,6 +93,7 @@ def verify(
         log_level=log_level,
         strict_alignment=strict_alignment,
         test_state_freq=test_state_freq and "bpf" in caps,
+        device_bound=device_bound,
     )
     verdict = Verdict(True, env=env)
     if watch is not None:
@@ -138,6 +141,8 @@ def _resolve_maps(env: Env) -> None:
             continue
         if insn.op in (Imm64.VALUE.name, Imm64.BTF_ID.name, Imm64.FUNC.name):
             continue
+        if not 0 <= insn.imm < len(env.maps):
+            env.fail(EBADF, f"fd {insn.imm} is not pointing to valid bpf_map")
         map_ = env.maps[insn.imm]
         if map_ not in used:
             if len(used) >= MAX_USED_MAPS:
@@ -156,7 +161,7 @@ def _check_direct_value(env: Env, map_: VMap, insn: Insn) -> None:
     if spec.type not in _DIRECT_VALUES:
         env.fail(EINVAL, "no direct value access support for this map type")
     if spec.type == "ARRAY" and (spec.max_entries != 1 or off >= spec.value_size):
-        errno = EINVAL
+        errno = EINVAL if spec.max_entries == 1 else ENOTSUPP
         env.fail(errno, f"invalid access to map value pointer, value_size={spec.value_size} off={off}")
 
 

@@ -118,7 +118,7 @@ def _move(env: Env, insn: Insn, ptr: Reg, number: Reg, old: Reg) -> None:
         how = "bitwise operator {} on pointer" if insn.op in _BITWISE else "pointer arithmetic with {} operator"
         env.fail(EACCES, f"R{insn.dst} {how.format(SYMBOLS[insn.op])} prohibited")
     check_sane_offset(env, made, ptr.type)
-    if made.num.mask:
+    if made.num.mask or made.num.u32_max == M32:  # the latter on the masked path, see above
         num = _synced(made.num)
         made = Reg(made.type, num, made.off, made.id, made.ref, made.precise, made.frameno, made.extra)
     env.regs[insn.dst] = made

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from xdpsim.bits import M32, signed
 from xdpsim.maps.types import BPF_F_WRONLY_PROG
+from xdpsim.progtypes.loading import LOAD_RULES, Packet
 from xdpsim.verifier.env import Refusal
 from xdpsim.verifier.fields import is_read_only
 from xdpsim.verifier.log import type_str
@@ -117,8 +118,9 @@ def _check_field_access(env: Env, reg: Reg, field: Any, off: int, size: int, src
         env.fail(EACCES, f"{name} access size must be BPF_DW")
 
 
-_READ_ONLY_PACKETS = frozenset({"LWT_IN", "LWT_OUT", "LWT_SEG6LOCAL", "SK_REUSEPORT", "FLOW_DISSECTOR", "CGROUP_SKB"})
-_WRITABLE_PACKETS = frozenset({"SCHED_CLS", "SCHED_ACT", "XDP", "LWT_XMIT", "SK_SKB", "SK_MSG"})
+_READ_ONLY_PACKETS = frozenset(name for name, rules in LOAD_RULES.items() if rules.packet is Packet.READ)
+_WRITABLE_PACKETS = frozenset(name for name, rules in LOAD_RULES.items() if rules.packet is Packet.WRITE)
+_OPTIONS = frozenset(name for name, rules in LOAD_RULES.items() if rules.packet is Packet.OPTION)
 
 
 def may_access_direct_pkt_data(env: Env, helper_may: bool | None, write: bool) -> bool:
@@ -134,7 +136,7 @@ def may_access_direct_pkt_data(env: Env, helper_may: bool | None, write: bool) -
             return helper_may
         env.seen_direct_write = True
         return True
-    if kind == "CGROUP_SOCKOPT":
+    if kind in _OPTIONS:
         env.seen_direct_write = env.seen_direct_write or write
         return True
     return False

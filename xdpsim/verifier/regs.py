@@ -6,10 +6,12 @@ from errno import EACCES
 from typing import TYPE_CHECKING
 
 from xdpsim.verifier.regtypes import NOT_INIT, SCALAR_VALUE
+from xdpsim.verifier.scalar import Violated
 from xdpsim.verifier.state import BPF_ADD_CONST, UNINIT, Reg
 
 if TYPE_CHECKING:
     from xdpsim.verifier.env import Env
+    from xdpsim.verifier.scalar import Scalar
     from xdpsim.verifier.state import Frame, State
 
 FP = 10
@@ -47,6 +49,13 @@ def is_null(reg: Reg) -> bool:
     return reg.type == SCALAR_VALUE and reg.num.mask == 0 and reg.num.value == 0
 
 
+def told(env: Env, num: Scalar, place: str) -> Scalar:
+    """`num`; the log says so when its ranges contradicted each other (reg_bounds_sanity_check)."""
+    if num.__class__ is Violated:
+        env.verbose(f"verifier bug: REG INVARIANTS VIOLATION ({place}): {num.why}\n")
+    return num
+
+
 def give_scalar_id(env: Env, regs: list[Reg], regno: int) -> Reg:
     """Before a number is copied: see that it has an id, by which its copies learn what branches say of it."""
     reg = regs[regno]
@@ -56,7 +65,7 @@ def give_scalar_id(env: Env, regs: list[Reg], regno: int) -> Reg:
         reg = regs[regno] = Reg(SCALAR_VALUE, reg.num, 0, 0, reg.ref, reg.precise)
     if not reg.id and reg.num.mask:
         env.id_gen += 1
-        reg = regs[regno] = Reg(SCALAR_VALUE, reg.num, reg.off, env.id_gen, reg.ref, reg.precise)
+        reg = regs[regno] = Reg(SCALAR_VALUE, reg.num, 0, env.id_gen, reg.ref, reg.precise)
     return reg
 
 

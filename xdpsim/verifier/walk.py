@@ -7,6 +7,7 @@ from errno import E2BIG, EACCES, EFAULT, EINVAL, EPERM
 from typing import TYPE_CHECKING
 
 from xdpsim.isa.rows import Family, Imm64
+from xdpsim.progtypes.loading import LOAD_RULES
 from xdpsim.verifier import history
 from xdpsim.verifier.alu import check_alu_op
 from xdpsim.verifier.branch import check_cond_jmp_op, check_may_goto, push_stack
@@ -44,7 +45,7 @@ _WRITES_STACK = frozenset(
         Family.EXIT,
     }
 )
-_PACKET_LOADERS = frozenset({"SOCKET_FILTER", "SCHED_CLS", "SCHED_ACT"})
+_PACKET_LOADERS = frozenset(name for name, rules in LOAD_RULES.items() if rules.ld_abs)
 Step = Callable[["Env", "Insn", int], "int | None"]
 
 

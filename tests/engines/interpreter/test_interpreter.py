@@ -42,7 +42,7 @@ def test_watching_changes_nothing() -> None:
 
 
 def test_an_observer_sees_the_insn_that_faults() -> None:
-    sim, seen = Sim(), []
+    sim, seen = Sim(verify=False), []
     sim.engine.observer = lambda program, slot: seen.append((program.spec.name, slot))  # type: ignore[attr-defined]
     outcome = sim.load_insns("r0 = 0; r0 = *(u8 *)(r0 +0); exit", "XDP", name="bad").run(bytes(64))
     assert seen == [("bad", 0), ("bad", 1)]

@@ -74,6 +74,7 @@ class Shared:
     """Whether the planned mistake has been made."""
     wants_btf: bool = False
     context: str = ""
+    lacks_perfmon: bool = False
     signatures: dict[str, str] = field(default_factory=dict)
     """Of functions that are not `static int f(u64 a)`."""
     kinds: set[str] = field(default_factory=set)

@@ -11,7 +11,7 @@ _LONGEST_LOOP = 12
 @chunk(1.6, mistakes=("loop without end", "loop counter reset"))
 def counted_loop(b: Builder) -> None:
     """A counter against a bound that is a constant or a bounded number."""
-    if b.in_loop:
+    if b.in_loop or (b.shared.lacks_perfmon and b.chance(0.97)):  # where Linux guesses, it walks loops to its limit
         return
     counter = b.free(saved=True)
     if b.regs[counter].kind != "none" and b.chance(0.7):

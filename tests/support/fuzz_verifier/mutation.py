@@ -1,4 +1,4 @@
-"""Programs made from real ones by a few changes: constants, registers, widths, comparisons, dropped and moved insns."""
+"""Programs made from real ones and from cases by a few changes: constants, registers, widths, comparisons, dropped and moved insns."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from tests.support.verifier_cases import load_cases
 from tests.support.verifier_linux import STATS, Asker
-from tests.support.verifier_sources import Question, ask_linux, of_object
+from tests.support.verifier_sources import Question, ask_linux, of_case, of_object
 from xdpsim.errors import InputError, Unsupported
 from xdpsim.isa.decode import decode, encode
 from xdpsim.isa.insn import Code, Insn
@@ -42,9 +43,19 @@ def sources() -> tuple[Question, ...]:
     return tuple(found)
 
 
-def mutate(rng: random.Random, name: str) -> Question:
-    """One of the real programs with one to four changes."""
-    source = rng.choice(sources())
+@functools.cache
+def case_sources() -> tuple[Question, ...]:
+    """The cases of tests/cases/verifier that can be asked anywhere and are walked in a moment."""
+    return tuple(
+        of_case(case)
+        for case in load_cases()
+        if case.source != "read" and "bpf" in case.caps and (case.processed or 0) <= _MOST_INSNS
+    )
+
+
+def mutate(rng: random.Random, name: str, questions: tuple[Question, ...]) -> Question:
+    """One of the programs with one to four changes."""
+    source = rng.choice(questions)
     code = source.spec.code
     for _ in range(rng.choice((1, 1, 1, 2, 3, 4))):
         code = _changed(rng, code, source)
@@ -148,6 +159,6 @@ def _map(rng: random.Random, code: Code, slot: int, insn: Insn, source: Question
 
 Change = Callable[[random.Random, Code, int, Insn, Question], Code | None]
 _CHANGES: tuple[Change, ...] = (
-    *(_constant, _constant, _constant, _constant, _offset, _offset, _offset, _width, _comparison, _comparison, _drop),
-    *(_comparison, _constant, _map, _target, _offset, _width, _swap, _splice, _register),
+    *(_constant, _constant, _constant, _constant, _constant, _offset, _offset, _offset, _offset, _width, _width),
+    *(_comparison, _comparison, _comparison, _map, _map, _target, _target, _swap, _splice, _register, _drop),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.support.fuzz_verifier import memory, numbers, packets, references, signatures
 from tests.support.fuzz_verifier.builder import CHUNKS, SKB_TYPES, Builder, Chunk, Shared, pick, usable
@@ -41,7 +41,7 @@ def mistakes(prog_type: str) -> tuple[tuple[str, Chunk | None], ...]:
 def write(rng: random.Random, name: str) -> Written:
     """A program of random size. ValueError when the text is no program, which few are."""
     prog_type = rng.choices(list(_TYPES), list(_TYPES.values()))[0]
-    shared = Shared(context=_CONTEXTS[prog_type])
+    shared = Shared(context=_CONTEXTS[prog_type], lacks_perfmon=rng.random() < 0.06)
     needed: Chunk | None = None
     if rng.random() < _SHARE_PLANNED:
         shared.plan, needed = rng.choice(mistakes(prog_type))
@@ -70,13 +70,14 @@ def write(rng: random.Random, name: str) -> Written:
         declared = " ".join([*record, f"int main({shared.context} *ctx);", *functions])
     else:
         declared = ""
-    return Written(*_made(rng, name, prog_type, text, declared), shared.plan)
+    entry = _entry(rng, name, shared, prog_type, text, declared)
+    return Written(_question(entry), entry, shared.plan)
 
 
-def _made(
-    rng: random.Random, name: str, prog_type: str, text: str, declared: str
-) -> tuple[Question, dict[str, object]]:
-    used = [n for n in MAPS if n in set(_MAP_NAME.findall(text))]
+def _entry(
+    rng: random.Random, name: str, shared: Shared, prog_type: str, text: str, declared: str
+) -> dict[str, object]:
+    """The program as a table of a case file."""
     entry: dict[str, object] = {"name": name, "type": prog_type, "asm": text}
     if declared:
         entry["btf"] = declared
@@ -84,12 +85,17 @@ def _made(
         entry["flags"] = ["test_state_freq"]
     elif rng.random() < 0.03:
         entry["flags"] = ["strict_alignment"]
-    if rng.random() < 0.06:
+    if shared.lacks_perfmon:
         entry["caps"] = ["bpf", "net_admin"]
-    case = make_case({**entry, "maps": [{"name": n, "type": "ARRAY"} for n in used]})
-    question = of_case(case)
-    maps = tuple(MAPS[n] for n in used)
-    return Question(name, question.spec, maps, case.btf, case.caps, case.flags, case.flag_bits, declared), entry
+    return entry
+
+
+def _question(entry: dict[str, object]) -> Question:
+    used = [name for name in MAPS if name in set(_MAP_NAME.findall(str(entry["asm"])))]
+    case = make_case({**entry, "maps": [{"name": name, "type": "ARRAY"} for name in used]})
+    maps = tuple(MAPS[name] for name in used)
+    declared = str(entry.get("btf", ""))
+    return replace(of_case(case), name=case.name, maps=maps, btf=case.btf, btf_text=declared)
 
 
 def planned() -> set[str]:

@@ -35,8 +35,8 @@ def case_text(question: Question, answer: Answer, why: str = "") -> str:
     lines += [f"caps = {json.dumps(sorted(q.caps))}"] if q.caps != frozenset(ALL_CAPS) else []
     if used:
         lines += ["maps = [", *(f"  {_map(q.maps[index])}," for index in used), "]"]
-    declared = [LOCKED_TYPE] if any(q.maps[index].value_type for index in used) else []
-    declared += [q.btf_text] if q.btf_text and q.spec.func_info else []
+    declared = [LOCKED_TYPE] if any(q.maps[index].name == "locked" for index in used) else []
+    declared += [q.btf_text] if q.btf_text else []
     lines += [f"btf = {json.dumps(' '.join(declared))}"] if declared else []
     lines += ["asm = '''", *_asm(question), "'''", answer_lines(answer)]
     return "\n".join(lines)
@@ -48,7 +48,8 @@ def _map(spec: MapSpec) -> str:
         value = getattr(spec, name)
         fields += [f"{name} = {value}"] if value != default else []
     fields += [f'initial = "{spec.initial.hex()}"'] if spec.initial is not None and spec.read_only else []
-    fields += ['key_type = "locked_key"', 'value_type = "struct locked"'] if spec.value_type else []
+    for name, type_id in (("key_type", spec.key_type), ("value_type", spec.value_type)):
+        fields += [f'{name} = "{spec.btf.type_name(type_id)}"'] if spec.btf and type_id else []
     fields += [f"inner = {_map(spec.inner)}"] if spec.inner else []
     return "{ " + ", ".join(fields) + " }"
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xdpsim.engines.contexts import NativeContext
-from xdpsim.engines.jit.function import FAULT_CODE, Needs
+from xdpsim.engines.jit.needs import FAULT_CODE, Needs
+from xdpsim.engines.jit.text import Text
 from xdpsim.helpers.rows import Control, Helper
 from xdpsim.memory.batch import BATCH, COLUMNS
 from xdpsim.memory.structs import FRAME_BYTES, REDIRECT, RUN_STATE, STACK_BYTES, XDP_BUFF
@@ -50,22 +51,7 @@ def usage(rows: list[Helper], needs: Needs) -> Usage:
     )
 
 
-class _Loop:
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self._values = 0
-
-    def value(self, text: str) -> str:
-        self._values += 1
-        self.lines.append(f"  %x{self._values} = {text}")
-        return f"%x{self._values}"
-
-    def line(self, text: str) -> None:
-        self.lines.append("  " + text)
-
-    def place(self, label: str) -> None:
-        self.lines.append(f"{label}:")
-
+class _Loop(Text):
     def column(self, name: str) -> str:
         """The element of a column that belongs to the packet: a pointer."""
         return self.value(f"getelementptr i{_WIDTHS[name] * 8}, ptr %column_{name}, i64 %index")
@@ -82,19 +68,16 @@ class _Loop:
         word = word if bits == 64 else self.value(f"trunc i64 {word} to i{bits}")
         self.line(f"store i{bits} {word}, ptr {self.column(name)}")
 
-    def state(self, offset: int) -> str:
-        return self.value(f"getelementptr i8, ptr %state, i64 {offset}")
-
     def get(self, offset: int, width: int) -> str:
         """A word of the run state, as 64 bits."""
-        word = self.value(f"load i{width * 8}, ptr {self.state(offset)}")
+        word = self.value(f"load i{width * 8}, ptr {self.state_pointer(offset)}")
         return word if width == 8 else self.value(f"zext i{width * 8} {word} to i64")
 
     def set(self, offset: int, width: int, word: str) -> None:
         """Store a word of the run state."""
         if width != 8 and not word.isdigit():
             word = self.value(f"trunc i64 {word} to i{width * 8}")
-        self.line(f"store i{width * 8} {word}, ptr {self.state(offset)}")
+        self.line(f"store i{width * 8} {word}, ptr {self.state_pointer(offset)}")
 
     def member(self, struct_: str, name: str, word: str) -> None:
         """Store a field of the run state, of the context or of the redirect target."""
@@ -129,7 +112,7 @@ def loop(used: Usage, context: NativeContext, budget: int) -> str:
     out.line("br i1 %more, label %body, label %done")
     out.place("body")
     _begin(out, used, budget)
-    out.line("%r0 = call i64 @entry(ptr %state, i64 %context, i64 0, i64 0, i64 0, i64 0)")
+    out.line("%r0 = call i64 @main(ptr %state, i64 %context, i64 0, i64 0, i64 0, i64 0)")
     out.line("%code = load i32, ptr %fault")
     _end(out, used)
     out.line("%fine = icmp eq i32 %code, 0")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from xdpsim.engines.fault import FaultKind
 from xdpsim.engines.jit import control, lookups
-from xdpsim.engines.jit.function import FunctionEmitter, function_symbol
+from xdpsim.engines.jit.function import FunctionEmitter
+from xdpsim.engines.jit.needs import function_symbol
 from xdpsim.engines.resolve import callee_row
 from xdpsim.helpers.checks import kinds_of
 from xdpsim.helpers.rows import Control, Helper
@@ -39,7 +40,8 @@ def call_helper(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
 
 def _call_native(f: FunctionEmitter, slot: int, row: Helper) -> None:
     assert isinstance(row.body, NativeFunction)
-    known = f.facts.call_maps.get(slot) if 1 in f.facts.arguments.get(slot, ()) else None
+    is_sure = f.facts.verified or 1 in f.facts.arguments.get(slot, ())
+    known = f.facts.call_maps.get(slot) if is_sure else None
     if known is not None and lookups.call_on_map(f, row, f.program.maps[known], known):
         return
     arguments = [f.register(number) for number in range(1, row.arity + 1)]
@@ -62,7 +64,7 @@ def _python(f: FunctionEmitter, slot: int, row: Helper, arguments: list[str]) ->
 
 
 def _check_arguments(f: FunctionEmitter, slot: int, row: Helper) -> None:
-    kinds = kinds_of(row)
+    kinds = 0 if f.facts.verified else kinds_of(row)
     for proven in f.facts.arguments.get(slot, ()):
         kinds &= ~(0xFF << 8 * (proven - 1))
     if not kinds:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from xdpsim.bits import M32, M64
 from xdpsim.engines.fault import FaultKind
-from xdpsim.engines.jit.function import FunctionEmitter, function_symbol
+from xdpsim.engines.jit.function import FunctionEmitter
+from xdpsim.engines.jit.needs import function_symbol
 from xdpsim.helpers.callbacks import MAX_LOOPS, bpf_loop
 from xdpsim.helpers.rows import Helper
 from xdpsim.memory.structs import CALL_FRAMES, MAX_TAIL_CALLS, STACK_FRAME_BYTES
@@ -49,6 +50,7 @@ def tail_call(f: FunctionEmitter, slot: int) -> None:
     result = f.value(f"musttail call i64 {pointer}(ptr %state, i64 {context}, i64 0, i64 0, i64 0, i64 0)")
     f.line(f"ret i64 {result}")
     f.place(goes_on)
+    f.count_rest(slot)
     f.set_register(0, "0")
 
 

@@ -143,6 +143,7 @@ def branch(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
     if comparison == "jset":
         left, right, comparison = f.value(f"and i{insn.bits} {left}, {right}"), "0", "ne"
     taken = f.value(f"icmp {comparison} i{insn.bits} {left}, {right}")
+    f.count_jump(taken)
     f.line(f"br i1 {taken}, label %{f.branch_target(slot, target)}, label %{f.branch_target(slot, following)}")
     f.flush_edges()
     return True
@@ -156,6 +157,7 @@ def may_goto(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
     f.line(f"store i64 {f.value(f'add i64 {used}, 1')}, ptr %goto{slot}")
     f.save_registers()
     spent = f.value(f"icmp uge i64 {used}, {MAY_GOTO_LIMIT}")
+    f.count_jump(spent)
     f.line(f"br i1 {spent}, label %{f.branch_target(slot, target)}, label %{f.branch_target(slot, following)}")
     f.flush_edges()
     return True

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from xdpsim.engines.fault import FaultKind, fault_view, record_fault
-from xdpsim.engines.jit.code import compile_ir, load_image
-from xdpsim.engines.jit.module import CALL, ENTRY, RUN_BATCH, Module
+from xdpsim.engines.jit.code import compiled, load_code
+from xdpsim.engines.jit.module import CALL, ENTRY, RUN_BATCH
 from xdpsim.engines.jit.python_calls import PythonCalls, Unwound
 from xdpsim.engines.limits import DEFAULT_BUDGET
 from xdpsim.engines.protocol import LoadedProgram
@@ -39,6 +39,8 @@ class JitEngine:
         if runtime.is_python():
             raise Unsupported("engine jit needs the native runtime", hint="unset XDPSIM_RUNTIME")
         self.machine, self.budget = machine, budget
+        self.counts_blocks = False
+        """Let programs that are loaded from now on count how often their blocks run (CompiledProgram.executed)."""
         self.timers = machine.part(Timers)
         self.python = PythonCalls(machine, self._entry_of)
         self._programs: dict[int, CompiledProgram] = {}
@@ -53,18 +55,18 @@ class JitEngine:
     def load(self, program: LoadedProgram) -> CompiledProgram:
         """Compile; Unsupported by name for what does not run."""
         check_runnable(program)
-        compiled = CompiledProgram(self, program)
-        self._note_entry(program.number, compiled)
-        return compiled
+        made = CompiledProgram(self, program)
+        self._note_entry(program.number, made)
+        return made
 
-    def _note_entry(self, number: int, compiled: CompiledProgram) -> None:
+    def _note_entry(self, number: int, made: CompiledProgram) -> None:
         """Let tail calls find a program; it stays alive with the engine."""
-        self._programs[number] = compiled
+        self._programs[number] = made
         if 8 * (number + 1) > self._entries.size:
             grown = Block(max(8 * (number + 1), self._entries.size * 2), "entry points")
             grown.view[: self._entries.size] = self._entries.view
             self._entries = grown
-        self._entries.view[8 * number : 8 * number + 8] = compiled.entry.to_bytes(8, "little")
+        self._entries.view[8 * number : 8 * number + 8] = made.entry.to_bytes(8, "little")
         self._show_entries()
 
     def _show_entries(self) -> None:
@@ -140,14 +142,29 @@ class CompiledProgram:
     def __init__(self, engine: JitEngine, program: LoadedProgram) -> None:
         self._engine, self.program = engine, program
         self._state = engine.machine.run_state.address
-        module = Module(program, engine.budget)
-        self.callable, self.caught_by = frozenset(module.callable), module.caught_by
-        self._checks_time = module.used.sees_world
-        self._code: Any = load_image(compile_ir(module.text), module, program, engine.python)
+        made = compiled(program, engine.budget, counts_blocks=engine.counts_blocks)
+        self.callable, self.caught_by, self._checks_time = frozenset(made.callable), made.caught_by, made.checks_time
+        self._blocks = made.blocks
+        self._counts = Block(16 * len(made.blocks), "block counts")
+        self._code: Any = load_code(made, program, engine.python, self._counts.address)
         words = [ctypes.c_uint64] * 8
         self._run = ctypes.CFUNCTYPE(*words[:5])(self._code[RUN_BATCH])
         self._call = ctypes.CFUNCTYPE(*words)(self._code[CALL])
         self.entry = int(self._code[ENTRY])
+
+    def executed(self) -> tuple[dict[int, int], dict[int, int]]:
+        """How often each slot ran, and how often each branch jumped, where the engine `counts_blocks`.
+
+        Of a packet that ended in a fault, the whole of the blocks that it was in counts.
+        """
+        counts = self._counts.view.cast("Q")
+        ran, jumped = dict[int, int](), dict[int, int]()
+        for number, block in enumerate(self._blocks):
+            if times := counts[2 * number]:
+                for slot in block:
+                    ran[slot] = ran.get(slot, 0) + times
+                jumped[block[-1]] = jumped.get(block[-1], 0) + counts[2 * number + 1]
+        return ran, jumped
 
     def call(self, slot: int, *args: int) -> int:
         """Run the function at `slot` on the stack as it is; r0. Faults are left in the run state."""

@@ -1,4 +1,4 @@
-"""One eBPF function as LLVM IR text: blocks, registers, and the small vocabulary that the emitters of emit.py speak.
+"""One eBPF function as LLVM IR text: blocks, registers, and the vocabulary that the emitters of emit.py speak.
 
 Registers are allocas (LLVM turns them into values) whose contents are kept at hand inside a block, which halves the
 text. Whatever can go wrong leaves through `fault`, which records it in the run state and returns; callers test the
@@ -7,75 +7,42 @@ fault word after each call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 
-from xdpsim.engines.contexts import NativeContext
 from xdpsim.engines.fault import FaultKind
+from xdpsim.engines.jit.needs import (
+    BLOCK_COUNTS,
+    FAULT_CODE,
+    NUMBER,
+    SIGNATURE,
+    Needs,
+    Setting,
+    function_symbol,
+    loader_symbol,
+)
+from xdpsim.engines.jit.text import Text
 from xdpsim.engines.protocol import LoadedProgram
-from xdpsim.helpers.rows import Helper
 from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import Family
-from xdpsim.memory.structs import FAULT, RUN_STATE, STACK_FRAME_BYTES
-from xdpsim.verifier.cfg import STRAY, Function, successors
+from xdpsim.memory.structs import RUN_STATE, STACK_FRAME_BYTES
+from xdpsim.verifier.cfg import STRAY, Function, call_target, successors
 from xdpsim.verifier.facts import Facts
 
-FAULT_CODE = RUN_STATE.offset("fault") + FAULT.offset("code")
-SIGNATURE = "(ptr %state, i64 %a1, i64 %a2, i64 %a3, i64 %a4, i64 %a5)"
-"""Of all functions of all programs, so that each can jump into each."""
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What is the same for all functions of a program: its context, its budget, what it has, the emitters by family."""
-
-    context: NativeContext
-    budget: int
-    makes_tail_calls: bool
-    context_copy: Helper | None
-    """The kernel function by which the program has a copy of its context, if it has."""
-    counts_blocks: bool
-    emitters: Mapping[Family, Callable[[FunctionEmitter, int, Insn], bool]]
-
-
-class Needs:
-    """What the module's text refers to, to be bound when its object code is loaded; shared by its functions."""
-
-    def __init__(self) -> None:
-        self.natives: dict[str, int] = {}
-        """Arity by symbol of native runtime functions."""
-        self.python: dict[str, Helper | None] = {}
-        """Rows of helpers in Python by symbol; None for the trampoline that makes programs ready."""
-        self.maps: dict[str, int] = {}
-        """Index of the map whose header a symbol stands for."""
-        self.addresses: dict[str, int] = {}
-        """Slot of the LD_IMM64 whose value a symbol stands for."""
-        self.context_loads: set[tuple[int, Family]] = set()
-        self.context_fields: set[str] = set()
-        """What is read of the context at known offsets."""
-        self.checks = False
-        """Some access or argument is checked: that looks at the packet's limits, the stack's and the context."""
-        self.pays = False
-        """Some jump or call pays out of the budget."""
-        self.stack = False
-        """Some function has a stack frame that is looked at, or that others count from."""
-
-
+_SMALL = 150
+"""Slots of a main function that is worth having twice."""
 _CALLS = frozenset({Family.CALL_HELPER, Family.CALL_KFUNC, Family.CALL_LOCAL})
 
 
-class FunctionEmitter:
+class FunctionEmitter(Text):
     """Collects the lines of one function; `name` is its symbol."""
 
     def __init__(
         self, program: LoadedProgram, function: Function, facts: Facts, setting: Setting, needs: Needs
     ) -> None:
+        super().__init__()
         self.program, self.function, self.facts, self.setting, self.needs = program, function, facts, setting, needs
         self.context, self.budget, self._emitters = setting.context, setting.budget, setting.emitters
         self.name = function_symbol(function.entry)
-        self.lines: list[str] = []
-        self._values = 0
-        self._labels = 0
         self._block: tuple[int, ...] = ()
         self._edges: list[tuple[str, int, int]] = []
         self._held: dict[int, str] = {}
@@ -84,25 +51,6 @@ class FunctionEmitter:
         self._faults = False
 
     # Vocabulary
-
-    def value(self, text: str) -> str:
-        """Emit `%vN = text`; the value's name."""
-        self._values += 1
-        self.lines.append(f"  %v{self._values} = {text}")
-        return f"%v{self._values}"
-
-    def line(self, text: str) -> None:
-        """Emit an instruction without a result."""
-        self.lines.append("  " + text)
-
-    def label(self) -> str:
-        """A fresh label."""
-        self._labels += 1
-        return f"l{self._labels}"
-
-    def place(self, label: str) -> None:
-        """Start a block."""
-        self.lines.append(f"{label}:")
 
     def register(self, number: int, bits: int = 64) -> str:
         """The value of a register, truncated to `bits`. Not for a side way that does not come back: it is kept."""
@@ -134,25 +82,9 @@ class FunctionEmitter:
             self.line(f"store i64 {self._held[number]}, ptr %r{number}")
         self._unsaved.clear()
 
-    def pointer(self, address: str) -> str:
-        """An address as an LLVM pointer."""
-        return self.value(f"inttoptr i64 {address} to ptr")
-
     def stack_pointer(self, offset: int) -> str:
         """Pointer to a byte of the function's stack frame, by its offset from r10."""
         return self.value(f"getelementptr i8, ptr %frame, i64 {offset}")
-
-    def state_pointer(self, offset: int) -> str:
-        """Pointer to a byte of the run state."""
-        return self.value(f"getelementptr i8, ptr %state, i64 {offset}")
-
-    def state_word(self, name: str, width: int = 64) -> str:
-        """The value of a field of the run state."""
-        return self.value(f"load i{width}, ptr {self.state_pointer(RUN_STATE.offset(name))}")
-
-    def set_state_word(self, name: str, value: str, width: int = 64) -> None:
-        """Store a field of the run state."""
-        self.line(f"store i{width} {value}, ptr {self.state_pointer(RUN_STATE.offset(name))}")
 
     def call(self, symbol: str, *arguments: str) -> str:
         """Call a native runtime function."""
@@ -161,7 +93,7 @@ class FunctionEmitter:
 
     def number(self) -> str:
         """The program's number, bound when the code is loaded."""
-        return self.value(f"trunc i64 {self.value('ptrtoint ptr @program_number to i64')} to i32")
+        return self.value(f"trunc i64 {self.value(f'ptrtoint ptr @{NUMBER} to i64')} to i32")
 
     def map_symbol(self, index: int) -> str:
         """A symbol that stands for a map's header."""
@@ -270,7 +202,17 @@ class FunctionEmitter:
         if self._faults:
             self.place("faulted")
             self.leave("0", 0)
-        return "\n".join([f"define internal i64 @{self.name}{SIGNATURE} {{", *self._prologue(), *self.lines, "}"])
+        trait = "alwaysinline " if self.function.entry == 0 and self._is_small() else ""
+        head = f"define internal i64 @{self.name}{SIGNATURE} {trait}{{"
+        return "\n".join([head, *self._prologue(), *self.lines, "}"])
+
+    def _is_small(self) -> bool:
+        """Whether the main function is worth having twice: in its entry and in the loop over a batch."""
+        calls_itself = any(
+            insn.family is Family.CALL_LOCAL and call_target(self.program.spec.code, slot, insn) == 0
+            for slot, insn in self._insns()
+        )
+        return len(self.function.slots) <= _SMALL and not calls_itself
 
     def _prologue(self) -> list[str]:
         lines = ["entry:", "  %rs = ptrtoint ptr %state to i64"]
@@ -325,7 +267,11 @@ class FunctionEmitter:
         self._held, self._low = {}, {}
         self._unsaved.clear()
         if self.setting.counts_blocks:
-            self._count_execution(block[0])
+            self.needs.blocks.append(block)
+            self._add_to_count(0, "1")
+        if block[0] in self.facts.dead:
+            self.fault(FaultKind.STRAY, block[0])
+            return
         for slot in block:
             insn = code[slot]
             assert insn is not None
@@ -334,23 +280,29 @@ class FunctionEmitter:
             self.count_block()
             self.jump(block[-1], successors(code, block[-1])[0])
 
-    def _count_execution(self, slot: int) -> None:
-        counters = self.state_word("block_counts")
-        counter = self.pointer(self.value(f"add i64 {counters}, {slot * 8}"))
+    def _add_to_count(self, word: int, number: str) -> None:
+        at = 16 * (len(self.needs.blocks) - 1) + 8 * word
+        counter = self.value(f"getelementptr i8, ptr @{BLOCK_COUNTS}, i64 {at}")
         count = self.value(f"load i64, ptr {counter}")
-        self.line(f"store i64 {self.value(f'add i64 {count}, 1')}, ptr {counter}")
+        self.line(f"store i64 {self.value(f'add i64 {count}, {number}')}, ptr {counter}")
+
+    def count_rest(self, slot: int) -> None:
+        """Count what follows `slot` in the running block by itself: a tail call may have left before."""
+        if not self.setting.counts_blocks:
+            return
+        block = self.needs.blocks[-1]
+        begun, rest = (tuple(s for s in block if (s > slot) is later) for later in (False, True))
+        self.needs.blocks[-1] = begun
+        if rest:
+            self.needs.blocks.append(rest)
+            self._add_to_count(0, "1")
+
+    def count_jump(self, taken: str) -> None:
+        """Note whether the running block's branch jumps: the i1 `taken`."""
+        if self.setting.counts_blocks:
+            self._add_to_count(1, self.value(f"zext i1 {taken} to i64"))
 
     def count_block(self) -> None:
         """Add the finished block's instructions to the function's count."""
         count = self.value("load i64, ptr %insns")
         self.line(f"store i64 {self.value(f'add i64 {count}, {len(self._block)}')}, ptr %insns")
-
-
-def loader_symbol(width: int, family: Family) -> str:
-    """Name of the function that loads context fields of `width` bytes."""
-    return f"@context_{family.name.lower()}_{width}"
-
-
-def function_symbol(entry: int) -> str:
-    """Symbol of the function whose first slot is `entry`."""
-    return f"f{entry}"

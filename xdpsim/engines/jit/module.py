@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from xdpsim.engines.contexts import NATIVE_CONTEXTS
 from xdpsim.engines.exceptions import exception_callback
 from xdpsim.engines.fault import FaultKind
 from xdpsim.engines.jit import batch
 from xdpsim.engines.jit.access import context_loader
 from xdpsim.engines.jit.emit import EMIT_FAMILY
-from xdpsim.engines.jit.function import (
+from xdpsim.engines.jit.function import FunctionEmitter
+from xdpsim.engines.jit.needs import (
+    BLOCK_COUNTS,
     FAULT_CODE,
+    NUMBER,
     SIGNATURE,
-    FunctionEmitter,
     Needs,
     Setting,
     function_symbol,
@@ -22,19 +22,17 @@ from xdpsim.engines.jit.function import (
 from xdpsim.engines.protocol import LoadedProgram
 from xdpsim.engines.resolve import callable_slots, callee_row
 from xdpsim.helpers.rows import Control, Helper
-from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import Family
 from xdpsim.memory.structs import FAULT, RUN_STATE
 from xdpsim.verifier.cfg import functions
-from xdpsim.verifier.facts import Facts, find_facts
+from xdpsim.verifier.facts import find_facts, joined
 
 RUN_BATCH, ENTRY, CALL = "run_batch", "entry", "call_function"
 """What a library exports: the batch loop, the way in for tail calls, and the way in for callbacks by first slot."""
-NUMBER = "program_number"
 _FAULT_AT = RUN_STATE.offset("fault")
 
 _ENTRY = """
-define i64 @entry(ptr %state, i64 %a1, i64 %a2, i64 %a3, i64 %a4, i64 %a5) {{
+define internal i64 @main(ptr %state, i64 %a1, i64 %a2, i64 %a3, i64 %a4, i64 %a5) alwaysinline {{
   %own = getelementptr i8, ptr %state, i64 {stack_low}
   %base_at = getelementptr i8, ptr %state, i64 {call_base}
   %fp = load i64, ptr %own
@@ -42,6 +40,10 @@ define i64 @entry(ptr %state, i64 %a1, i64 %a2, i64 %a3, i64 %a4, i64 %a5) {{
   {call}
 }}
 """
+_EXPORTED = """define i64 @entry(ptr %state, i64 %a1, i64 %a2, i64 %a3, i64 %a4, i64 %a5) {
+  %r = musttail call i64 @main(ptr %state, i64 %a1, i64 %a2, i64 %a3, i64 %a4, i64 %a5)
+  ret i64 %r
+}"""
 _PLAIN = """%r = musttail call i64 @f0(ptr %state, i64 %a1, i64 %a2, i64 %a3, i64 %a4, i64 %a5)
   ret i64 %r"""
 _CATCHING = """%r = call i64 @f0(ptr %state, i64 %a1, i64 %a2, i64 %a3, i64 %a4, i64 %a5)
@@ -63,17 +65,14 @@ caught:
 class Module:
     """IR text with what has to be bound when its object code is loaded."""
 
-    def __init__(
-        self, program: LoadedProgram, budget: int, *, facts: Facts | None = None, counts_blocks: bool = False
-    ) -> None:
-        """`facts` are the verifier's; without them those that hold for any program."""
+    def __init__(self, program: LoadedProgram, budget: int, *, counts_blocks: bool = False) -> None:
         code = program.spec.code
         self.callable = callable_slots(program)
         self.caught_by = exception_callback(program)
         roots = {*self.callable} if self.caught_by is None else {*self.callable, self.caught_by}
         specs = [made.spec for made in program.maps]
-        self.facts = facts or find_facts(code, program.spec.type, specs, sorted(roots))
-        rows = [callee_row(program, slot, insn) for slot, insn in _calls(program)]
+        self.facts = joined(code, find_facts(code, program.spec.type, specs, sorted(roots)), program.facts)
+        rows = called_rows(program)
         setting = Setting(
             NATIVE_CONTEXTS[program.spec.type],
             budget,
@@ -98,20 +97,23 @@ class Module:
 _LIKELY = '!0 = !{!"branch_weights", i32 1000000, i32 1}'
 
 
-def _calls(program: LoadedProgram) -> Iterator[tuple[int, Insn]]:
-    """The calls of helpers and kernel functions."""
-    for slot, insn in enumerate(program.spec.code):
-        if insn is None or slot in program.spec.poisoned:
-            continue
-        if insn.family in (Family.CALL_HELPER, Family.CALL_KFUNC):
-            yield slot, insn
+def called_rows(program: LoadedProgram) -> list[Helper]:
+    """The rows of all helpers and kernel functions that the program calls."""
+    calls = (Family.CALL_HELPER, Family.CALL_KFUNC)
+    return [
+        callee_row(program, slot, insn)
+        for slot, insn in enumerate(program.spec.code)
+        if insn is not None and insn.family in calls and slot not in program.spec.poisoned
+    ]
 
 
 def _declarations(needs: Needs) -> list[str]:
     swaps = [f"declare i{bits} @llvm.bswap.i{bits}(i{bits})" for bits in (16, 32, 64)]
     words = needs.natives | dict.fromkeys(needs.python, 6)
     natives = [f"declare i64 @{symbol}({', '.join(['i64'] * arity)})" for symbol, arity in sorted(words.items())]
-    globals_ = [f"@{symbol} = external global i8" for symbol in sorted({*needs.addresses, *needs.maps, NUMBER})]
+    globals_ = [
+        f"@{symbol} = external global i8" for symbol in sorted({*needs.addresses, *needs.maps, NUMBER, BLOCK_COUNTS})
+    ]
     return [*natives, *globals_, *swaps, "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"]
 
 
@@ -119,7 +121,7 @@ def _entry(rows: list[Helper], caught_by: int | None, has_stack: bool) -> str:
     """The main function with its place on the stack noted; it catches what the program throws, if it throws at all."""
     call = _PLAIN
     if not has_stack:
-        return f"define i64 @{ENTRY}{SIGNATURE} {{\n  {call}\n}}"
+        return f"{_EXPORTED}\ndefine internal i64 @main{SIGNATURE} alwaysinline {{\n  {call}\n}}"
     if any(row.control is Control.THROW for row in rows):
         then = "ret i64 %cookie"
         if caught_by is not None:
@@ -127,7 +129,9 @@ def _entry(rows: list[Helper], caught_by: int | None, has_stack: bool) -> str:
             then = f"%x = musttail call i64 @{function_symbol(caught_by)}{arguments}\n  ret i64 %x"
         cookie = _FAULT_AT + FAULT.offset("accessed")
         call = _CATCHING.format(fault_code=FAULT_CODE, thrown=int(FaultKind.THROWN), cookie=cookie, then=then)
-    return _ENTRY.format(stack_low=RUN_STATE.offset("stack_low"), call_base=RUN_STATE.offset("call_base"), call=call)
+    return _EXPORTED + _ENTRY.format(
+        stack_low=RUN_STATE.offset("stack_low"), call_base=RUN_STATE.offset("call_base"), call=call
+    )
 
 
 def _callbacks(slots: list[int]) -> str:
