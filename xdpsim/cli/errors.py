@@ -95,8 +95,8 @@ def _command_of(error: BaseException) -> str:
 
 
 def tell(message: str, hint: str = "") -> None:
-    """One message on stderr, its hint indented below."""
-    lines = [f"xdpsim: {message}"] + ([f"  {hint}"] if hint else [])
+    """One message on stderr, its further lines and its hint indented below."""
+    lines = ["xdpsim: " + message.replace("\n", "\n  ")] + ([f"  {hint}"] if hint else [])
     print("\n".join(lines), file=sys.stderr)
 
 

@@ -5,8 +5,6 @@ Columns are made here, not by rich: a message is never folded into its column, a
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from io import StringIO
 from typing import TYPE_CHECKING, TextIO
 
@@ -14,7 +12,7 @@ from xdpsim.analysis.needs import Need
 from xdpsim.analysis.readable import printable
 from xdpsim.cli.render import console_for
 from xdpsim.sim.judging import ACCEPTED, REJECTED, UNSUPPORTED, Judgement
-from xdpsim.verifier.explain import Explanation, Step
+from xdpsim.verifier.explain import INSTEAD, Explanation
 from xdpsim.versions import DEFAULT
 
 if TYPE_CHECKING:
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from xdpsim.cli.verify import Judgements
 
 _STYLES = {ACCEPTED: "green", REJECTED: "bold red", UNSUPPORTED: "yellow"}
-_LABEL = 9
 MESSAGE = "message"
 Row = tuple[list[str], str, str]
 """Cells of a row, its verdict's style, its message."""
@@ -123,37 +120,8 @@ def _print_refusal(console: Console, name: str, refusal: Explanation) -> None:
     _print_title(console, f"{name}: rejected ({refusal.errno_name})")
     for line in refusal.message.splitlines():
         _print_line(console, f"  {line}", "red")
-    for label, text in _details(refusal):
-        _print_line(console, f"  {label.ljust(_LABEL)}{text}", "bold" if label == "instead" else "")
-
-
-def _details(refusal: Explanation) -> Iterator[tuple[str, str]]:
-    if refusal.slot >= 0:
-        if refusal.file:
-            yield "at", f"{refusal.file}:{refusal.line}  {refusal.source}"
-        yield ("" if refusal.file else "at"), f"insn {refusal.slot}: {refusal.insn}"
-    for at, register in enumerate(refusal.registers):
-        yield ("" if at else "with"), f"{register}{_origin(refusal, register)}"
-    for at, step in enumerate(refusal.steps):
-        yield ("" if at else "after"), _step(step)
-    if refusal.remedy:
-        yield "instead", refusal.remedy
-
-
-def _origin(refusal: Explanation, register: str) -> str:
-    """Where a value is from, unless it says so itself: known numbers, the stack."""
-    name, _, value = register.partition("=")
-    origin = next((step for step in refusal.origins if step.what == name), None)
-    if origin is None or re.match(r"P?(-?\d|fp)", value):
-        return ""
-    place = f", {origin.file}:{origin.line}" if origin.file else ""
-    return f"   from insn {origin.slot} ({origin.insn}){place}"
-
-
-def _step(step: Step) -> str:
-    often = f", {step.times:,} times" if step.times > 1 else ""
-    insn = f"insn {step.slot} ({step.insn}) {step.what}{often}"
-    return f"{step.file}:{step.line}  {step.source}   {insn}" if step.file else insn
+    for line in refusal.lines():
+        _print_line(console, f"  {line}", "bold" if line.startswith(INSTEAD) else "")
 
 
 def _print_lacks(console: Console, name: str, linux: str, judgement: Judgement) -> None:

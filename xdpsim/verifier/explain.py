@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 MOST_STEPS = 8
 """Branches before the refusal that are told; the same one again and again counts once."""
+INSTEAD, _LABEL = "instead", 9
 _STEPS = (Family.BRANCH, Family.CALL_LOCAL, Family.EXIT, Family.MAY_GOTO)
 _CALLS = (Family.CALL_HELPER, Family.CALL_KFUNC, Family.CALL_LOCAL)
 
@@ -49,6 +51,13 @@ class Step:
         place = f" [{self.file}:{self.line}]" if self.file else ""
         often = f", {self.times} times" if self.times > 1 else ""
         return f"{self.slot} ({self.insn}) {self.what}{often}{place}"
+
+    @property
+    def told(self) -> str:
+        """The same with the source line first."""
+        often = f", {self.times:,} times" if self.times > 1 else ""
+        insn = f"insn {self.slot} ({self.insn}) {self.what}{often}"
+        return f"{self.file}:{self.line}  {self.source}   {insn}" if self.file else insn
 
 
 @dataclass(frozen=True)
@@ -99,17 +108,29 @@ class Explanation:
         return cls(**{**fields, "steps": steps, "origins": origins, "registers": tuple(kept["registers"])})
 
     def lines(self) -> list[str]:
-        """The details below the message."""
-        told = []
+        """The details below the message: where, with which registers, after which branches, and what instead."""
+        return [f"{label.ljust(_LABEL)}{text}" for label, text in self._labelled()]
+
+    def _labelled(self) -> Iterator[tuple[str, str]]:
         if self.slot >= 0:
-            told.append(f"at insn {self.slot} ({self.insn})" + (f", {self.place}" if self.place else ""))
-        if self.steps:
-            told.append("on the path " + "; ".join(self.path))
-        if self.registers:
-            told.append("where " + " ".join(self.registers))
+            if self.file:
+                yield "at", f"{self.file}:{self.line}  {self.source}"
+            yield ("" if self.file else "at"), f"insn {self.slot}: {self.insn}"
+        for at, register in enumerate(self.registers):
+            yield ("" if at else "with"), register + self._origin_of(register)
+        for at, step in enumerate(self.steps):
+            yield ("" if at else "after"), step.told
         if self.remedy:
-            told.append(self.remedy)
-        return told
+            yield INSTEAD, self.remedy
+
+    def _origin_of(self, register: str) -> str:
+        """Where a value is from, unless it says so itself: known numbers, the stack."""
+        name, _, value = register.partition("=")
+        origin = next((step for step in self.origins if step.what == name), None)
+        if origin is None or re.match(r"P?(-?\d|fp)", value):
+            return ""
+        place = f", {origin.file}:{origin.line}" if origin.file else ""
+        return f"   from insn {origin.slot} ({origin.insn}){place}"
 
 
 def explain(verdict: Verdict) -> Explanation:
