@@ -44,6 +44,20 @@ struct {
 
 const volatile __u32 limit = 10;
 
+struct inner {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 4);
+	__type(key, __u32);
+	__type(value, __u64);
+} first_table SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 4);
+	__type(key, __u32);
+	__array(values, struct inner);
+} tables SEC(".maps") = { .values = { &first_table } };
+
 #define opaque(variable) asm volatile("" : "+r"(variable))
 
 /* Reads the Ethernet header of packets that may be shorter. */
@@ -304,6 +318,101 @@ __attribute__((naked)) int pointer_arithmetic(void)
 		     "r2 <<= 1;"
 		     "r0 = 2;"
 		     "exit;");
+}
+
+/* Submits a record, and discards it as well. */
+SEC("xdp")
+int released_twice(struct xdp_md *ctx)
+{
+	(void)ctx;
+	__u64 *record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
+
+	if (!record)
+		return XDP_PASS;
+	bpf_ringbuf_submit(record, 0);
+	bpf_ringbuf_discard(record, 0);
+	return XDP_PASS;
+}
+
+/* Looks into the map that a look-up found, or did not find. */
+SEC("xdp")
+int no_inner_check(struct xdp_md *ctx)
+{
+	(void)ctx;
+	__u32 key = 0;
+	void *inner = bpf_map_lookup_elem(&tables, &key);
+
+	return bpf_map_lookup_elem(inner, &key) ? XDP_DROP : XDP_PASS;
+}
+
+/* Redirects through an array. */
+SEC("xdp")
+int wrong_redirect(struct xdp_md *ctx)
+{
+	(void)ctx;
+	return bpf_redirect_map(&table, 0, 0);
+}
+
+/* A signed index that is compared from above only. */
+SEC("xdp")
+int negative_index(struct xdp_md *ctx)
+{
+	__u32 key = 0;
+	int index = ctx->rx_queue_index;
+	struct counter *found = bpf_map_lookup_elem(&table, &key);
+
+	if (found && index < 8)
+		found->name[index] = 1;
+	return XDP_PASS;
+}
+
+/* Copies as many bytes as the packet says into a buffer of 32. */
+SEC("xdp")
+int past_the_buffer(struct xdp_md *ctx)
+{
+	__u8 *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	char bytes[32];
+
+	if (data + 64 > end)
+		return XDP_PASS;
+	for (__u32 i = 0; i < data[0]; i++) {
+		bytes[i] = data[i];
+		asm volatile("" : : "r"(bytes) : "memory");
+	}
+	return bytes[3] & 1;
+}
+
+/* A callback that returns what bpf_loop does not know. */
+static int add(__u32 number, __u64 *sum)
+{
+	*sum += number;
+	return 2;
+}
+
+SEC("xdp")
+int wrong_callback(struct xdp_md *ctx)
+{
+	(void)ctx;
+	__u64 sum = 0;
+
+	bpf_loop(100, add, &sum, 0);
+	return sum & 1;
+}
+
+/* A global function is verified on its own: its argument may be NULL. */
+__attribute__((noinline)) int protocol_of(struct ethhdr *eth)
+{
+	return eth->h_proto;
+}
+
+SEC("xdp")
+int unchecked_argument(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+
+	if (data + sizeof(struct ethhdr) > end)
+		return XDP_PASS;
+	return protocol_of(data) & 1;
 }
 
 /* The packet's bounds compared and all accesses inside them. */

@@ -48,6 +48,13 @@ RIGHT = {
     "deep_stack": "the functions of one chain of calls share 512 bytes (here deep_stack 320, deep 320): move large ",
     "wrong_return": "return a value from 0 to 1: R0 may be 0 to 4294967295, from insn 0 (programs/mistakes/mistakes.c:",
     "other_pointer": "R2 is data plus an offset that varies (it may be 0 to 60): compare this very pointer plus ",
+    "released_twice": "R1 was released by bpf_ringbuf_submit at insn 9 (programs/mistakes/mistakes.c:",
+    "no_inner_check": "compare R1, what bpf_map_lookup_elem at insn 7 (programs/mistakes/mistakes.c:",
+    "wrong_redirect": "bpf_redirect_map works on maps of type CPUMAP, DEVMAP, DEVMAP_HASH, XSKMAP, not ARRAY",
+    "negative_index": "R6 may be -2147483648 to 7: make it unsigned, or check that it is not below zero, before ",
+    "past_the_buffer": "this access is behind the end of the stack: check the index against the size of the ",
+    "wrong_callback": "return a value from 0 to 1: R0 is 2, from insn ",
+    "unchecked_argument": "R1 is an argument of a global function, which may be NULL: compare it, or tag it __arg",
     "pointer_arithmetic": "do not compute with this pointer",
 }
 
@@ -88,6 +95,11 @@ def test_every_refusal_has_a_remedy(case: Case) -> None:
 @pytest.mark.parametrize(("name", "remedy"), RIGHT.items())
 def test_what_would_have_been_right(name: str, remedy: str) -> None:
     assert refused(name).remedy.startswith(remedy)
+
+
+def test_every_mistake_is_one() -> None:
+    accepted = {"right", "uninitialised_stack", "traced"}
+    assert set(mistakes().programs) == {*RIGHT, *accepted, "long_loop"}
 
 
 def test_the_way_there_and_where_values_are_from() -> None:

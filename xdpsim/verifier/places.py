@@ -1,4 +1,4 @@
-"""Where an insn of a program is, as people say it: source lines, the insn as text with the names that it means."""
+"""Words for the parts of a program: source lines, insns with the names that they mean, the values of registers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from xdpsim.verifier.insn_text import helper_name
 if TYPE_CHECKING:
     from xdpsim.loader.model import Line, ProgramSpec
     from xdpsim.verifier.env import Env
+    from xdpsim.verifier.state import Reg
+
+_WHOLE = 1 << 63
 
 
 def line_at(spec: ProgramSpec, slot: int) -> Line | None:
@@ -55,3 +58,18 @@ def spot(env: Env, slot: int) -> str:
     line, callee = line_at(env.spec, slot), callee_at(env, slot)
     place = f" ({line.file}:{line.line})" if line is not None else ""
     return f"{callee} at insn {slot}{place}" if callee else f"insn {slot}{place}"
+
+
+def reg_of(env: Env, number: int) -> Reg:
+    """A register of the running frame."""
+    return env.cur.frames[env.cur.curframe].regs[number]
+
+
+def range_text(reg: Reg) -> str:
+    """The values that a number, or the variable part of a pointer, may have."""
+    num = reg.num
+    if num.smin == num.smax:
+        return f"is {num.smin}"
+    if num.smin >= 0 or num.umax < _WHOLE:
+        return f"may be {num.umin} to {num.umax}"
+    return "may be anything" if num.smin == -_WHOLE else f"may be {num.smin} to {num.smax}"
