@@ -190,6 +190,20 @@ def test_an_object_without_lines_and_one_that_is_none(
     assert invocation["toolExecutionNotifications"][0]["message"]["text"] == "nowhere.o: No such file or directory"
 
 
+def test_sources_beside_an_object_in_a_folder(
+    log: Callable[..., Json], xdpsim: Xdpsim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "build"
+    (folder / "programs/mistakes").mkdir(parents=True)
+    for name in (MISTAKES, "programs/mistakes/mistakes.c"):
+        (folder / name).write_bytes((ROOT / name).read_bytes())
+    (folder / MISTAKES).rename(folder / "mistakes.o")
+    monkeypatch.chdir(tmp_path)
+    (result,) = log("build/mistakes.o", "-p", "no_null_check")["results"]
+    artifact = result["locations"][0]["physicalLocation"]["artifactLocation"]
+    assert artifact["uri"] == "build/programs/mistakes/mistakes.c"
+
+
 @pytest.mark.parametrize(
     ("message", "rule"),
     [

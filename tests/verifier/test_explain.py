@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.verifier_cases import Case, case_name, load_cases
+from tests.support.verifier_linux import Asker
+from tests.support.verifier_objects import questions
+from tests.support.verifier_ours import ask_ours
+from tests.support.verifier_sources import ask_linux
 from xdpsim.isa.asm import assemble
 from xdpsim.isa.insn import Code
 from xdpsim.loader.load import load_object
@@ -100,6 +104,20 @@ def test_what_would_have_been_right(name: str, remedy: str) -> None:
 def test_every_mistake_is_one() -> None:
     accepted = {"right", "uninitialised_stack", "traced"}
     assert set(mistakes().programs) == {*RIGHT, *accepted, "long_loop"}
+
+
+@pytest.mark.live
+def test_linux_says_the_same_of_them() -> None:
+    asker = Asker()
+    differing = {}
+    for name, question, _ in questions(asker, MISTAKES):
+        if question is None or name.endswith(":long_loop"):
+            continue
+        linux = ask_linux(asker, question)
+        ours = ask_ours(question.spec, question.maps, question.btf, caps=question.caps)
+        if (linux.errno, linux.message, linux.processed) != (ours.errno, ours.message, ours.processed):
+            differing[name] = linux.message, ours.message
+    assert differing == {}
 
 
 def test_the_way_there_and_where_values_are_from() -> None:
