@@ -110,7 +110,7 @@ ANALYSIS = {
     ("6.12", "firewall.o", "xdp_firewall"),
     ("6.12", "nat64.o", "xdp_nat64"),
 }
-"""Programs that lack nothing there and are refused: those verifiers know less of numbers than today's, or walk further."""
+"""Programs that lack nothing there and are refused: their verifiers know less of numbers, or walk further."""
 
 
 @pytest.mark.parametrize("version", VERSIONS)
