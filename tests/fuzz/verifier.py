@@ -1,9 +1,9 @@
 """Our verifier against Linux's on random programs: `python -m tests.fuzz.verifier --count 20000 --seed 1` (needs root).
 
-Programs come from a grammar and from mutations of programs/*.o and of cases (tests/support/fuzz_verifier). Compared are verdict,
-errno, message and how many insns were walked. Each kind of disagreement is made smaller and printed once as a case for
-tests/cases/verifier, with how often it was seen; `--out FILE` keeps them. `--start` goes on where a run has stopped.
-With `--linux-only` only the distribution is told.
+Programs come from a grammar and from mutations of programs/*.o and of cases (tests/support/fuzz_verifier). Compared are
+verdict, errno, message and how many insns were walked. Each kind of disagreement is made smaller and printed once as a
+case for tests/cases/verifier, with how often it was seen; `--out FILE` keeps them. `--start` goes on where a run has
+stopped. With `--linux-only` only the distribution is told.
 """
 
 from __future__ import annotations
