@@ -71,10 +71,9 @@ class Ids:
         return True
 
     def match_scalars(self, old: int, cur: int) -> bool:
-        """As match(); a number without id counts as one that nothing else is linked to (check_scalar_ids)."""
+        """As match(), but nothing rests on the links of a number that was kept without an id (check_scalar_ids)."""
         if not old:
-            self.fresh += 1
-            old = self.fresh
+            return True
         if not cur:
             self.fresh += 1
             cur = self.fresh
