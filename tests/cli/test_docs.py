@@ -14,7 +14,7 @@ from tests.cli.test_run import FIELDS, FIREWALL, FRAME, PRESETS, WILD
 from xdpsim.engines.fault import FaultKind
 
 Write = Callable[..., Path]
-COMMANDS = ((), ("run",), ("inspect",), ("trace",), ("map", "update"))
+COMMANDS = ((), ("run",), ("inspect",), ("trace",), ("verify",), ("map", "update"))
 COMPLETION = {"--install-completion", "--show-completion"}
 PAGES = ("README.md", "docs/getting-started.md", "docs/cli.md")
 
@@ -39,9 +39,14 @@ def test_python_examples_run(code: str, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_report_in_the_readme_is_real(xdpsim: Xdpsim, monkeypatch: pytest.MonkeyPatch) -> None:
-    (shown,) = blocks("README.md", "text")
+    shown, _ = blocks("README.md", "text")
     monkeypatch.setenv("COLUMNS", "100")
     assert timeless(xdpsim(*FIREWALL, *PRESETS).out) == timeless(shown)
+
+
+def test_the_refusal_in_the_readme_is_real(xdpsim: Xdpsim) -> None:
+    _, shown = blocks("README.md", "text")
+    assert xdpsim("verify", "programs/mistakes/mistakes.o", "-p", "stale_pointer").out == shown
 
 
 def test_the_preset_example_loads(xdpsim: Xdpsim, tmp_path: Path) -> None:
@@ -62,6 +67,11 @@ def test_every_json_field_is_documented(xdpsim: Xdpsim, obj: Write, pcap: Write)
     shown |= set(xdpsim(*FIREWALL, *PRESETS, "--json").json["drops"][0])
     inspected = xdpsim("inspect", "programs/lb.o", "--btf", "--source", "--json").json
     shown |= {*inspected, *inspected["programs"][0], *inspected["maps"][0], *inspected["sections"][0]}
+    judged = xdpsim("verify", "programs/mistakes/mistakes.o", "-p", "leaked_record", "--linux", "5.4", "--json").json
+    (program,) = judged["objects"][0]["programs"]
+    refusal = program["refusal"]
+    shown |= {*judged, *judged["objects"][0], *program, *refusal, *refusal["path"][0], *program["lacks"][0]}
+    shown |= set(refusal["origins"][0]) if refusal["origins"] else set()
     traced = xdpsim("trace", "programs/lb.o", "-r", "pcaps/mixed.pcap", "--json").lines
     shown |= {name for line in traced for name in (*line, *(line.get("access") or {}))}
     assert shown <= documented

@@ -62,6 +62,14 @@ def test_the_object_is_what_the_source_compiles_to(name: str, tmp_path: Path) ->
     assert contents((PROGRAMS / f"{name}.o").read_bytes()) == contents((tmp_path / f"{name}.o").read_bytes())
 
 
+def test_the_mistakes_are_what_their_source_compiles_to(tmp_path: Path) -> None:
+    if reason := compiler_differs():
+        pytest.skip(reason)
+    build = [sys.executable, PROGRAMS / "build.py", "--out", tmp_path, "mistakes/mistakes"]
+    subprocess.run(build, check=True, capture_output=True)
+    assert contents((PROGRAMS / "mistakes/mistakes.o").read_bytes()) == contents((tmp_path / "mistakes.o").read_bytes())
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_the_object_has_btf_but_neither_dwarf_nor_the_builders_paths(name: str) -> None:
     data = (PROGRAMS / f"{name}.o").read_bytes()

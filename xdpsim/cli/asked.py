@@ -1,4 +1,4 @@
-"""What `xdpsim inspect`, `map` and `trace` were asked to do, as plain values; `module` names who does it."""
+"""What `xdpsim inspect`, `map`, `trace` and `verify` were asked to do, as plain values; `module` names who does it."""
 
 from __future__ import annotations
 
@@ -55,4 +55,20 @@ class TraceOptions(Asked):
     seed: int = 0
     l2: str = ""
     json: bool = False
+    loading: Loading = field(default_factory=Loading)
+
+
+@dataclass(frozen=True)
+class VerifyOptions(Asked):
+    """`xdpsim verify`; `log_level` is that of BPF_PROG_LOAD, 0 for no log."""
+
+    module = "xdpsim.cli.verify"
+    objects: tuple[str, ...]
+    programs: tuple[str, ...] = ()
+    linux: str = ""
+    caps: str = ""
+    strict_alignment: bool = False
+    log_level: int = 0
+    json: bool = False
+    sarif: bool = False
     loading: Loading = field(default_factory=Loading)

@@ -1,11 +1,11 @@
-"""The parsers of `xdpsim inspect`, `map` and `trace`: they gather options and return them, as app.py's do.
+"""The parsers of `xdpsim inspect`, `map`, `trace` and `verify`: they gather options and return them, as app.py's do.
 
 Annotations are objects here, not text, as typer reads them.
 """
 
 from typing import TYPE_CHECKING, Annotated
 
-from xdpsim.cli.asked import InspectOptions, MapOptions, TraceOptions
+from xdpsim.cli.asked import InspectOptions, MapOptions, TraceOptions, VerifyOptions
 from xdpsim.cli.completion import map_names, program_names
 from xdpsim.cli.loading import BTF_HELP, NO_VERIFY_HELP, SET_HELP, TYPE_HELP, Loading
 from xdpsim.cli.options import Layer2
@@ -27,12 +27,19 @@ _MAP_EPILOG = (
     "10.0.0.0/8, 5, or '{\"hits\": 1}' in JSON. New entries by their types need --object."
 )
 
+_VERIFY_EPILOG = (
+    "Exit codes: 0 all are accepted, 2 usage, 3 input, 4 a program is rejected or --linux cannot load it, "
+    "5 no program at all, 6 none of these but a program of a type that is not verified. -v is --log-level 6."
+)
+_VERBOSE_LEVEL = 6
+
 
 def add_commands(app: "Typer") -> None:
     """Add the commands of this module to the parser."""
     _add_inspect(app)
     _add_map(app)
     _add_trace(app)
+    _add_verify(app)
 
 
 def _add_inspect(app: "Typer") -> None:
@@ -131,3 +138,48 @@ def _add_trace(app: "Typer") -> None:
         """Show every instruction that a program does on one packet of a capture."""
         loading = Loading(tuple(types or ()), tuple(constants or ()), btf, verify=not no_verify)
         return TraceOptions(obj, read, number, program, tuple(maps or ()), seed, l2.value if l2 else "", json, loading)
+
+
+def _add_verify(app: "Typer") -> None:
+    import typer
+
+    @app.command(epilog=_VERIFY_EPILOG)
+    def verify(
+        obj: Annotated[list[str], typer.Argument(metavar="OBJ", help="Object files, as clang writes them.")],
+        programs: Annotated[
+            list[str] | None,
+            typer.Option(
+                "-p",
+                "--program",
+                metavar="NAME",
+                autocompletion=program_names,
+                help="Only this program; repeatable.",
+            ),
+        ] = None,
+        linux: Annotated[
+            str, typer.Option(metavar="V", help="Say what the programs need that Linux V has not, 5.4 for instance.")
+        ] = "",
+        caps: Annotated[
+            str,
+            typer.Option(metavar="LIST", help="Capabilities of the loader: some of bpf,perfmon,net_admin, or none."),
+        ] = "",
+        strict_alignment: Annotated[
+            bool, typer.Option("--strict-alignment", help="Refuse unaligned accesses (BPF_F_STRICT_ALIGNMENT).")
+        ] = False,
+        verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Print Linux's log: every state.")] = False,
+        log_level: Annotated[
+            int | None,
+            typer.Option(metavar="N", min=0, max=7, help="Which log: 1 the path refused, 2 every state, 4 counts."),
+        ] = None,
+        types: Annotated[list[str] | None, typer.Option("--type", metavar="[PROG=]TYPE", help=TYPE_HELP)] = None,
+        constants: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help=SET_HELP)] = None,
+        btf: Annotated[str, typer.Option(metavar="PATH|host", help=BTF_HELP)] = "",
+        json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+        sarif: Annotated[bool, typer.Option("--sarif", help="SARIF 2.1.0, for code scanning.")] = False,
+    ) -> VerifyOptions:
+        """Say whether Linux 6.18 would accept the programs of objects, and if not, why, and what would be right."""
+        level = log_level if log_level is not None else _VERBOSE_LEVEL if verbose else 0
+        loading = Loading(tuple(types or ()), tuple(constants or ()), btf)
+        return VerifyOptions(
+            tuple(obj), tuple(programs or ()), linux, caps, strict_alignment, level, json, sarif, loading
+        )

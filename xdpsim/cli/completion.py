@@ -24,16 +24,18 @@ class _Line(Protocol):
 
 
 def program_names(ctx: _Line, incomplete: str) -> list[str]:
-    """Programs of OBJ."""
-    path = ctx.params.get("obj") or next(iter(ctx.args), None)
-    if not path:
-        return []
+    """Programs of OBJ, or of all of several."""
+    given = ctx.params.get("obj") or next(iter(ctx.args), None)
+    paths = given if isinstance(given, (list, tuple)) else [given] if given else []
+    return list(dict.fromkeys(name for path in paths for name in _programs(path) if name.startswith(incomplete)))
+
+
+def _programs(path: object) -> list[str]:
     try:
         data = Path(str(path)).read_bytes()
-        names = import_module("xdpsim.loader.load").load_object(data, str(path)).programs
+        return list(import_module("xdpsim.loader.load").load_object(data, str(path)).programs)
     except (OSError, XdpsimError):
         return []
-    return [name for name in names if name.startswith(incomplete)]
 
 
 def map_names(ctx: _Line, incomplete: str) -> list[str]:

@@ -81,16 +81,22 @@ def _told(error: BaseException) -> int:
     if isinstance(error, _ParserError):
         message = _lower(error.format_message())
         if message:  # empty where the parser has printed the help instead
-            tell(message, "xdpsim run --help lists the options")
+            tell(message, f"{_command_of(error)} --help lists the options")
         return USAGE
     traceback.print_exception(error)
     tell("this is a bug in xdpsim", "please report it with the lines above, the object and the capture")
     return BUG
 
 
+def _command_of(error: BaseException) -> str:
+    """The command that the parser was at: `xdpsim run`."""
+    path = str(getattr(getattr(error, "ctx", None), "command_path", ""))
+    return path if " " in path else "xdpsim"
+
+
 def tell(message: str, hint: str = "") -> None:
-    """One message on stderr, its hint indented below."""
-    lines = [f"xdpsim: {message}"] + ([f"  {hint}"] if hint else [])
+    """One message on stderr, its further lines and its hint indented below."""
+    lines = ["xdpsim: " + message.replace("\n", "\n  ")] + ([f"  {hint}"] if hint else [])
     print("\n".join(lines), file=sys.stderr)
 
 

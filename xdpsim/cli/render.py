@@ -35,7 +35,7 @@ _WIRESHARK_DROP = "frame.verdict.ebpf_xdp == 1"
 def print_report(run: Finished, maps: list[MapRow], describer: Describer, options: RunOptions, target: TextIO) -> None:
     """Print the whole report on `target`; away from a terminal without the blanks that pad lines."""
     text = StringIO()
-    console = _console(target if target.isatty() else text)
+    console = console_for(target if target.isatty() else text)
     _print_head(console, run)
     _print_verdicts(console, run.report)
     _print_maps(console, maps)
@@ -46,7 +46,8 @@ def print_report(run: Finished, maps: list[MapRow], describer: Describer, option
     target.write("".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines()))
 
 
-def _console(target: TextIO) -> Console:
+def console_for(target: TextIO) -> Console:
+    """A console on `target`: plain, without markup, wide where no terminal says how wide."""
     from rich.console import Console
 
     console = Console(file=target, highlight=False, markup=False, emoji=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from xdpsim.maps.spec import MapSpec
 from xdpsim.verifier.env import ALL_CAPS
 from xdpsim.verifier.explain import Explanation, explain
 from xdpsim.verifier.facts import Facts
-from xdpsim.verifier.main import verify
+from xdpsim.verifier.main import Verdict, verify
 from xdpsim.verifier.proven import facts_of
 from xdpsim.verifier.remembered import keep, recall
 from xdpsim.verifier.source_hash import source_hash
@@ -21,6 +21,7 @@ from xdpsim.verifier.source_hash import source_hash
 if TYPE_CHECKING:
     from xdpsim.btf.types import Btf
     from xdpsim.loader.model import ProgramSpec
+    from xdpsim.verifier.env import Env
 
 WORTH_KEEPING = 300
 """Insns walked below which a program is verified as fast as its decision is written and read."""
@@ -30,7 +31,8 @@ WORTH_KEEPING = 300
 class Decision:
     """What becomes of a program: accepted with its facts, or refused with an explanation.
 
-    `insns` were walked, `states` kept, `stack_bytes` is the deepest chain's stack by subprogram, as Linux prints it.
+    `insns` were walked, `states` kept; `stack_bytes` are the stacks of the functions as Linux prints them, `peak_stack`
+    those of the deepest chain of calls together. What was `remembered` was not walked now.
     """
 
     accepted: bool
@@ -40,6 +42,8 @@ class Decision:
     stack_bytes: tuple[int, ...]
     facts: Facts = field(default_factory=Facts)
     refusal: Explanation | None = None
+    peak_stack: int = 0
+    remembered: bool = False
 
 
 def decide(
@@ -50,19 +54,50 @@ def decide(
     caps: frozenset[str] = ALL_CAPS,
     kernel_btf: Btf | None = None,
     remember: bool = True,
+    watch: Callable[[Env], None] | None = None,
 ) -> Decision:
     """Verify the program, or say again what was found when the same program was verified before.
 
-    An XDP program that asks its device about packets is taken as bound to one, as its loader has to load it.
+    `watch` is given the verification when it begins, for those who look at its progress from another thread.
     """
     key = _key(spec, maps, btf, caps, kernel_btf) if remember else ""
     known = _known(key) if key else None
     if known is not None:
         return known
+    made = decision_of(verify_as_loaded(spec, maps, btf, caps=caps, kernel_btf=kernel_btf, watch=watch))
+    if key and made.insns >= WORTH_KEEPING:
+        keep(key, _encoded(made))
+    return made
+
+
+def verify_as_loaded(
+    spec: ProgramSpec,
+    maps: Sequence[MapSpec],
+    btf: Btf | None,
+    *,
+    caps: frozenset[str] = ALL_CAPS,
+    kernel_btf: Btf | None = None,
+    log_level: int = 0,
+    strict_alignment: bool = False,
+    watch: Callable[[Env], None] | None = None,
+) -> Verdict:
+    """Verify as the loader has to load it: an XDP program that asks its device about packets is bound to one."""
     is_bound = spec.type == "XDP" and any(KFUNC_ROWS[name].needs_device for name in spec.kfuncs if name in KFUNC_ROWS)
-    verdict = verify(spec, maps, btf, caps=caps, kernel_btf=kernel_btf, device_bound=is_bound)
+    return verify(
+        *(spec, maps, btf),
+        caps=caps,
+        kernel_btf=kernel_btf,
+        log_level=log_level,
+        strict_alignment=strict_alignment,
+        device_bound=is_bound,
+        watch=watch,
+    )
+
+
+def decision_of(verdict: Verdict) -> Decision:
+    """What a verification decided, with its facts or its explanation."""
     env = verdict.env
-    made = Decision(
+    return Decision(
         verdict.accepted,
         verdict.insns_processed,
         verdict.total_states,
@@ -70,10 +105,8 @@ def decide(
         verdict.stack_depth,
         facts_of(env) if verdict.accepted and env is not None else Facts(),
         None if verdict.accepted else explain(verdict),
+        env.peak_stack if env is not None else 0,
     )
-    if key and made.insns >= WORTH_KEEPING:
-        keep(key, _encoded(made))
-    return made
 
 
 def _known(key: str) -> Decision | None:
@@ -112,7 +145,7 @@ def _encoded(made: Decision) -> dict[str, Any]:
     facts = made.facts
     return {
         "accepted": made.accepted,
-        "counts": [made.insns, made.states, made.peak_states],
+        "counts": [made.insns, made.states, made.peak_states, made.peak_stack],
         "stack": list(made.stack_bytes),
         "contexts": list(facts.context_offsets.items()),
         "calls": list(facts.call_maps.items()),
@@ -137,5 +170,6 @@ def _decoded(kept: dict[str, Any]) -> Decision:
         writes_packet=writes_packet,
     )
     refusal = Explanation.from_json(kept["refusal"]) if kept["refusal"] else None
-    insns, states, peak_states = kept["counts"]
-    return Decision(kept["accepted"], insns, states, peak_states, tuple(kept["stack"]), facts, refusal)
+    insns, states, peak_states, peak_stack = kept["counts"]
+    stack = tuple(kept["stack"])
+    return Decision(kept["accepted"], insns, states, peak_states, stack, facts, refusal, peak_stack, True)

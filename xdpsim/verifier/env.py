@@ -152,6 +152,8 @@ class Env:
         self.insn_processed = self.total_states = self.peak_states = self.max_states_per_insn = 0
         self.prev_insn_processed = self.prev_jmps_processed = self.jmps_processed = 0
         self.longest_mark_read_walk = 0
+        self.peak_stack = 0
+        """Bytes of stack of the deepest chain of calls, once stack_depth.py has looked."""
         self.log_level = log_level
         self.log: list[str] = []
         self.notes: list[str] = []

@@ -4,44 +4,81 @@ from __future__ import annotations
 
 import errno
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from xdpsim.isa.disasm import disasm
 from xdpsim.isa.rows import Family
+from xdpsim.verifier.advice import advice
 from xdpsim.verifier.env import ENOTSUPP
-from xdpsim.verifier.history import NO_ENTRY, previous
 from xdpsim.verifier.log import reg_text
+from xdpsim.verifier.places import insn_at, line_at
 from xdpsim.verifier.regtypes import NOT_INIT
 from xdpsim.verifier.remedies import remedy
+from xdpsim.verifier.trail import Origin, walked_back
 
 if TYPE_CHECKING:
     from xdpsim.isa.insn import Insn
-    from xdpsim.loader.model import Line, ProgramSpec
     from xdpsim.verifier.env import Env
     from xdpsim.verifier.main import Verdict
-    from xdpsim.verifier.state import State
 
-MOST_STEPS, MOST_LOOKED = 8, 10_000
-"""Branches before the refusal that are told, and insns looked back at to find them."""
+MOST_STEPS = 8
+"""Branches before the refusal that are told; the same one again and again counts once."""
+INSTEAD, _LABEL = "instead", 9
 _STEPS = (Family.BRANCH, Family.CALL_LOCAL, Family.EXIT, Family.MAY_GOTO)
+_CALLS = (Family.CALL_HELPER, Family.CALL_KFUNC, Family.CALL_LOCAL)
+
+
+@dataclass(frozen=True)
+class Step:
+    """An insn on the way, and what it did: `not taken`, `calls 17`, for a register where its value is from.
+
+    `file` is empty and `line` 0 where the object does not say; `source` is the text of the line.
+    """
+
+    slot: int
+    insn: str
+    what: str
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    source: str = ""
+    times: int = 1
+
+    @property
+    def text(self) -> str:
+        """All of it in a few words."""
+        place = f" [{self.file}:{self.line}]" if self.file else ""
+        often = f", {self.times} times" if self.times > 1 else ""
+        return f"{self.slot} ({self.insn}) {self.what}{often}{place}"
+
+    @property
+    def told(self) -> str:
+        """The same with the source line first."""
+        often = f", {self.times:,} times" if self.times > 1 else ""
+        insn = f"insn {self.slot} ({self.insn}) {self.what}{often}"
+        return f"{self.file}:{self.line}  {self.source}   {insn}" if self.file else insn
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """One refusal. `slot` is -1 where it is about no insn; `place` is "file:line: text" of it where the object says so.
+    """One refusal. `slot` is -1 where it is about no insn; `file`, `line` and `source` where the object says so.
 
-    `path` lists the branches on the way there, the last ones if there are many; `registers` the state of those that the
-    insn uses, as Linux prints them.
+    `steps` are the branches on the way there, the last ones if there are many, the oldest first; `registers` the state
+    of those that the insn uses, as Linux prints them; `origins` says of each which insn set it.
     """
 
     errno: int
     message: str
     slot: int = -1
     insn: str = ""
-    place: str = ""
-    path: tuple[str, ...] = ()
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    source: str = ""
+    steps: tuple[Step, ...] = ()
     registers: tuple[str, ...] = ()
+    origins: tuple[Step, ...] = ()
     remedy: str = ""
 
     @property
@@ -49,49 +86,78 @@ class Explanation:
         """EACCES, EINVAL ..."""
         return "ENOTSUPP" if self.errno == ENOTSUPP else errno.errorcode.get(self.errno, str(self.errno))
 
+    @property
+    def place(self) -> str:
+        """`file:line: text` of the insn, empty where the object does not say."""
+        return (f"{self.file}:{self.line}" + (f": {self.source}" if self.source else "")) if self.file else ""
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The steps as text."""
+        return tuple(step.text for step in self.steps)
+
     def as_json(self) -> dict[str, Any]:
-        """Fields by name."""
-        return asdict(self)
+        """Fields by name, with `place` and `path` as text besides."""
+        return {**asdict(self), "place": self.place, "path": list(self.path)}
 
     @classmethod
     def from_json(cls, kept: dict[str, Any]) -> Explanation:
         """What as_json() gave."""
-        return cls(**{**kept, "path": tuple(kept["path"]), "registers": tuple(kept["registers"])})
+        fields = {name: kept[name] for name in cls.__dataclass_fields__}
+        steps, origins = (tuple(Step(**row) for row in kept[name]) for name in ("steps", "origins"))
+        return cls(**{**fields, "steps": steps, "origins": origins, "registers": tuple(kept["registers"])})
 
     def lines(self) -> list[str]:
-        """The details below the message."""
-        told = []
+        """The details below the message: where, with which registers, after which branches, and what instead."""
+        return [f"{label.ljust(_LABEL)}{text}" for label, text in self._labelled()]
+
+    def _labelled(self) -> Iterator[tuple[str, str]]:
         if self.slot >= 0:
-            told.append(f"at insn {self.slot} ({self.insn})" + (f", {self.place}" if self.place else ""))
-        if self.path:
-            told.append("on the path " + "; ".join(self.path))
-        if self.registers:
-            told.append("where " + " ".join(self.registers))
+            if self.file:
+                yield "at", f"{self.file}:{self.line}  {self.source}"
+            yield ("" if self.file else "at"), f"insn {self.slot}: {self.insn}"
+        for at, register in enumerate(self.registers):
+            yield ("" if at else "with"), register + self._origin_of(register)
+        for at, step in enumerate(self.steps):
+            yield ("" if at else "after"), step.told
         if self.remedy:
-            told.append(self.remedy)
-        return told
+            yield INSTEAD, self.remedy
+
+    def _origin_of(self, register: str) -> str:
+        """Where a value is from, unless it says so itself: known numbers, the stack."""
+        name, _, value = register.partition("=")
+        origin = next((step for step in self.origins if step.what == name), None)
+        if origin is None or re.match(r"P?(-?\d|fp)", value):
+            return ""
+        place = f", {origin.file}:{origin.line}" if origin.file else ""
+        return f"   from insn {origin.slot} ({origin.insn}){place}"
 
 
 def explain(verdict: Verdict) -> Explanation:
     """Gather what is known at the point of the refusal."""
     env = verdict.env
     message = verdict.message or _silent(verdict.errno)
-    if env is None or not env.insn_processed:
-        slot = _slot_named(message)
-        insn = env.code[slot] if env is not None and 0 <= slot < len(env.code) else None
-        text = disasm(insn) if insn is not None else ""
-        return Explanation(verdict.errno, message, slot if text else -1, text, remedy=remedy(message))
-    slot = verdict.insn_idx
-    insn = env.code[slot] if 0 <= slot < len(env.code) else None
+    if env is None:
+        return Explanation(verdict.errno, message, remedy=remedy(message))
+    walked = env.insn_processed > 0
+    slot = verdict.insn_idx if walked else _slot_named(message)
+    text = insn_at(env, slot)
+    if not text:
+        return Explanation(verdict.errno, message, remedy=advice(env, message) if walked else remedy(message))
+    here = _step(env, slot, "")
+    seen = Explanation(
+        verdict.errno, message, slot, text, here.file, here.line, here.column, here.source, remedy=remedy(message)
+    )
+    if not walked or message.startswith("combined stack size"):
+        return seen if not walked else Explanation(verdict.errno, message, remedy=advice(env, message))
+    insn = env.code[slot]
+    numbers = _used(insn) if insn is not None else []
     return Explanation(
-        verdict.errno,
-        message,
-        slot if insn is not None else -1,
-        disasm(insn) if insn is not None else "",
-        place_of(env.spec, slot),
+        *(verdict.errno, message, slot, text, here.file, here.line, here.column, here.source),
         _path(env),
-        _registers(env, insn),
-        remedy(message),
+        _registers(env, numbers),
+        _origins(env, numbers),
+        advice(env, message),
     )
 
 
@@ -110,77 +176,56 @@ def _silent(number: int) -> str:
     }.get(number, "Linux gives no reason")
 
 
-def line_at(spec: ProgramSpec, slot: int) -> Line | None:
-    """The source line that an insn belongs to."""
-    found = None
-    for line in spec.lines:
-        if line.slot > slot:
-            break
-        found = line
-    return found
+def _step(env: Env, slot: int, what: str) -> Step:
+    line = line_at(env.spec, slot)
+    place = (line.file, line.line, line.column, line.text.strip()) if line is not None else ("", 0, 0, "")
+    return Step(slot, insn_at(env, slot), what, *place)
 
 
-def place_of(spec: ProgramSpec, slot: int) -> str:
-    """`file:line: text` of an insn, empty where the object does not say."""
-    line = line_at(spec, slot)
-    if line is None:
-        return ""
-    text = line.text.strip()
-    return f"{line.file}:{line.line}" + (f": {text}" if text else "")
-
-
-def _path(env: Env) -> tuple[str, ...]:
+def _path(env: Env) -> tuple[Step, ...]:
     """The last branches, calls and returns before the insn at which the walk stopped, oldest first."""
-    told: list[str] = []
-    state: State | None = env.cur
-    idx, looked = env.cur.insn_idx, 0
-    while state is not None and len(told) < MOST_STEPS and looked < MOST_LOOKED:
-        end = len(state.jmp_history)
-        while True:
-            looked += 1
-            before, end = previous(state, idx, end)
-            if before == NO_ENTRY or not 0 <= before < len(env.code) or len(told) == MOST_STEPS:
-                break
-            insn = env.code[before]
-            if insn is not None and insn.family in _STEPS:
-                told.append(_step_text(env.spec, before, insn, idx))
-            idx = before
-        idx, state = _before(env, state, idx, told)
+    told: list[Step] = []
+    for slot, after in walked_back(env):
+        insn = env.code[slot]
+        if insn is None or insn.family not in _STEPS:
+            continue
+        step = _step(env, slot, _done(insn, slot, after))
+        if told and (told[-1].slot, told[-1].what) == (slot, step.what):
+            told[-1] = replace(step, times=told[-1].times + 1)
+        elif len(told) == MOST_STEPS:
+            break
+        else:
+            told.append(step)
     return tuple(told[::-1])
 
 
-def _before(env: Env, state: State, idx: int, told: list[str]) -> tuple[int, State | None]:
-    """Step from the first insn of a state to the last of its parent."""
-    last = state.parent.last_insn_idx if state.parent is not None else -1
-    if last < 0 or last == idx:
-        return idx, state.parent
-    insn = env.code[last]
-    if insn is not None and insn.family in _STEPS and len(told) < MOST_STEPS:
-        told.append(_step_text(env.spec, last, insn, idx))
-    return last, state.parent
-
-
-def _step_text(spec: ProgramSpec, slot: int, insn: Insn, to: int) -> str:
-    line = line_at(spec, slot)
-    place = f" [{line.file}:{line.line}]" if line is not None else ""
+def _done(insn: Insn, slot: int, to: int) -> str:
     if insn.family is Family.CALL_LOCAL:
-        return f"{slot} calls {to}{place}"
+        return f"calls {to}"
     if insn.family is Family.EXIT:
-        return f"{slot} returns to {to}{place}"
-    return f"{slot} ({disasm(insn)}) {'not taken' if to == slot + 1 else 'taken'}{place}"
+        return f"returns to {to}"
+    return "not taken" if to == slot + 1 else "taken"
 
 
-def _registers(env: Env, insn: Insn | None) -> tuple[str, ...]:
-    if insn is None:
-        return ()
-    wanted = range(1, 6) if insn.family in (Family.CALL_HELPER, Family.CALL_KFUNC, Family.CALL_LOCAL) else ()
-    numbers = sorted({*wanted} or {insn.dst, *({insn.src} if insn.opcode & 8 or insn.opcode & 7 in (1, 3) else ())})
+def _used(insn: Insn) -> list[int]:
+    """The registers that an insn uses."""
     if insn.family is Family.EXIT:
-        numbers = [0]
+        return [0]
+    wanted = range(1, 6) if insn.family in _CALLS else ()
+    return sorted({*wanted} or {insn.dst, *({insn.src} if insn.opcode & 8 or insn.opcode & 7 in (1, 3) else ())})
+
+
+def _registers(env: Env, numbers: list[int]) -> tuple[str, ...]:
     frame = env.cur.frames[env.cur.curframe]
+    regs = {number: frame.regs[number] for number in numbers if number < len(frame.regs)}
+    return tuple(f"R{n}={reg_text(reg, frame.frameno)}" for n, reg in regs.items() if reg.type != NOT_INIT)
+
+
+def _origins(env: Env, numbers: list[int]) -> tuple[Step, ...]:
+    """For each register the insn that set it, where there was one."""
     told = []
     for number in numbers:
-        reg = frame.regs[number] if number < len(frame.regs) else None
-        if reg is not None and reg.type != NOT_INIT:
-            told.append(f"R{number}={reg_text(reg, frame.frameno)}")
+        slot = Origin(env, number).slot if number < 10 else -1
+        if slot >= 0:
+            told.append(_step(env, slot, f"R{number}"))
     return tuple(told)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from errno import E2BIG, EBADF, EINVAL
 from typing import TYPE_CHECKING
@@ -74,12 +74,14 @@ def verify(
     strict_alignment: bool = False,
     test_state_freq: bool = False,
     device_bound: bool = False,
+    watch: Callable[[Env], None] | None = None,
 ) -> Verdict:
     """Decide as Linux 6.18 decides on loading `spec` with these maps. Never raises for a bad program.
 
     `caps` are the capabilities of the loader: "bpf", "perfmon", "net_admin"; none of them is an unprivileged one.
     `log_level` is that of BPF_PROG_LOAD: 1 the path to the refusal, 2 every state, 4 the statistics alone.
     `device_bound` says that it is loaded for one device (BPF_F_XDP_DEV_BOUND_ONLY) and may ask it about packets.
+    `watch` is given the Env before anything is done.
     """
     vmaps = tuple(make_vmap(map_, index) for index, map_ in enumerate(maps))
     env = Env(
@@ -94,6 +96,8 @@ def verify(
         device_bound=device_bound,
     )
     verdict = Verdict(True, env=env)
+    if watch is not None:
+        watch(env)
     try:
         _check(env)
     except Refusal as refusal:

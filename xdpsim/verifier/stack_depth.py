@@ -69,6 +69,7 @@ class _Walk:
                 env.fail(errno.EACCES, f"stack size of subprog {number} is {size}. Too large")
             return
         self.depth += size
+        env.peak_stack = max(env.peak_stack, self.depth)
         if self.depth > _MAX_STACK:
             text = f"combined stack size of {len(self.callers) + 1} calls is {self.depth}. Too large"
             env.fail(errno.EACCES, text)
