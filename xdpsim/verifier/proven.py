@@ -16,11 +16,12 @@ from xdpsim.verifier.regtypes import (
     PTR_TO_PACKET,
     PTR_TO_PACKET_META,
     PTR_TO_STACK,
+    PTR_UNTRUSTED,
 )
 from xdpsim.verifier.vmap import VMap
 
 if TYPE_CHECKING:
-    from xdpsim.verifier.env import Env
+    from xdpsim.verifier.env import Aux, Env
 
 REGIONS = {
     PTR_TO_CTX: "context",
@@ -52,7 +53,7 @@ def facts_of(env: Env) -> Facts:
             kind = aux.access_type & BASE_MASK
             if kind == PTR_TO_CTX:
                 contexts[slot] = insn.off
-            accesses[slot] = REGIONS.get(kind, "kernel")
+            accesses[slot] = _region(aux)
             writes_packet |= kind in _PACKET and insn.family in _STORES
         if isinstance(aux.map_of_call, VMap) and aux.map_of_call.index >= 0:
             calls[slot] = aux.map_of_call.index
@@ -65,9 +66,23 @@ def facts_of(env: Env) -> Facts:
         verified=True,
         dead=frozenset(dead),
         accesses=accesses,
-        written_maps=frozenset(map_.index for map_ in env.maps if "write" in map_.uses),
+        written_maps=frozenset(map_.index for map_ in env.maps if _is_written(map_)),
         writes_packet=writes_packet,
     )
+
+
+def _region(aux: Aux) -> str:
+    """What an insn goes through; of several kinds only what holds for all of them."""
+    kinds = aux.notes.get("accesses", {aux.access_type})
+    told = {"kernel" if kind & PTR_UNTRUSTED else REGIONS.get(kind & BASE_MASK, "kernel") for kind in kinds}
+    if len(told) == 1:
+        return told.pop()
+    return "kernel" if "kernel" in told else "memory"
+
+
+def _is_written(map_: VMap) -> bool:
+    """A map of maps counts with the maps that it holds."""
+    return "write" in map_.uses or (map_.inner is not None and _is_written(map_.inner))
 
 
 def _writes_packet(env: Env, slot: int) -> bool:
