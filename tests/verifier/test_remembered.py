@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -205,6 +206,7 @@ def test_a_folder_that_cannot_be_costs_nothing_but_time(
 
 def test_the_folder_is_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remembered, "MOST_ENTRIES", 10)
+    monkeypatch.setattr(remembered, "_written", count(1))
     for number in range(30):
         remembered.keep(f"verdict-{number}", {"number": number})
         os.utime(folder / f"verdict-{number}", (number, number))
