@@ -107,7 +107,9 @@ def write_checked(path: Path, content: bytes) -> None:
 
 def keep_newest(prefix: str, most: int) -> None:
     """Delete the oldest entries of a kind when there are more than `most`; whoever deletes first has done it."""
-    entries = [entry for entry in os.scandir(cache_dir()) if entry.name.startswith(prefix)]
+    entries: list[os.DirEntry[str]] = []
+    with contextlib.suppress(OSError):
+        entries += (entry for entry in os.scandir(cache_dir()) if entry.name.startswith(prefix))
     if len(entries) <= most:
         return
     ages = []
