@@ -64,15 +64,6 @@ class Running:
     top: int
 
 
-@dataclass(frozen=True)
-class Looked:
-    """How much of a state is compared: with `everything` all of it, else what may still be read, and of numbers only
-    those that are precise."""
-
-    everything: bool = True
-    numbers: bool = True
-
-
 class Inside:
     """The checks at one insn of one program; `frames` are those of the interpreter, the outermost first."""
 
@@ -86,17 +77,24 @@ class Inside:
 
         self.data, self.data_end, self.data_meta = field("data"), field("data_end"), field("data_meta")
 
-    def frame(self, number: int, known: Frame, live: int, alive: Sequence[bool], looked: Looked) -> str:
-        """What is outside in one frame: registers of the mask `live`, stack slots that are `alive`."""
+    def registers(self, number: int, known: Frame, live: int, counting: int) -> str:
+        """What is outside in one frame's registers of the set `live`; numbers only of those in `counting`."""
         running = self.frames[number]
         for regno in range(10):
             value = running.regs[regno]
             if value is None or not live >> regno & 1:
                 continue
-            if problem := self.register(known.regs[regno], value, looked):
+            if problem := self.register(known.regs[regno], value, bool(counting >> regno & 1)):
                 return f"frame {number} r{regno}: {problem}"
+        return ""
+
+    def stack(self, number: int, known: Frame, alive: int, counting: int) -> str:
+        """What is outside in one frame's slots of the set `alive`; numbers only of those in `counting`."""
+        running = self.frames[number]
         for spi, slot in enumerate(known.stack):
-            if alive[spi] and (problem := self.slot(slot, self.bytes_of(running, spi), looked)):
+            if not alive >> spi & 1:
+                continue
+            if problem := self.slot(slot, self.bytes_of(running, spi), bool(counting >> spi & 1)):
                 return f"frame {number} fp{-8 * (spi + 1)}: {problem}"
         return ""
 
@@ -105,12 +103,12 @@ class Inside:
         at = running.top - 8 * (spi + 1) - (self.cpu.stack_top - self.cpu.stack_at)
         return bytes(self.cpu.machine.run_state.buffer[at : at + 8])
 
-    def register(self, reg: Reg, value: int, looked: Looked) -> str:
-        """Whether a register's value is one that `reg` allows."""
+    def register(self, reg: Reg, value: int, counts: bool) -> str:
+        """Whether a register's value is one that `reg` allows; a number where it counts."""
         if reg.type == NOT_INIT:
             return ""
         if reg.type == SCALAR_VALUE:
-            if holds(reg.num, value) or not (looked.numbers or reg.precise):
+            if holds(reg.num, value) or not (counts or reg.precise):
                 return ""
             return f"{value:#x} is outside of {reg.num!r}"
         if not value and reg.type & PTR_MAYBE_NULL:
@@ -138,11 +136,11 @@ class Inside:
         if kind == PTR_TO_FUNC:
             place = function_of(value)
             return "" if place and place[1] == self.env.subprogs[reg.extra].start else "another function"
-        if kind == PTR_TO_MEM and not reg.type & PTR_UNTRUSTED and not reg.num.mask:
+        if reg.type & PTR_UNTRUSTED or (kind == PTR_TO_BTF_ID and not reg.type & PTR_TRUSTED):
+            return ""  # Linux reads such memory with a fault handler: it may be anything
+        if kind == PTR_TO_MEM and not reg.num.mask:
             start, size = (distance - reg.num.value) & M64, reg.extra[0]
             return "" if self.cpu.space.readable(start, size) else f"not the start of {size} bytes of memory"
-        if kind == PTR_TO_BTF_ID and not reg.type & PTR_TRUSTED:
-            return ""  # Linux reads such objects with a fault handler: it may be anything
         return "" if value else "NULL"
 
     def _at(self, reg: Reg, distance: int, what: str) -> str:
@@ -178,7 +176,7 @@ class Inside:
             return "" if not inner else f"not at the start of a value, plus {reg.off + num.value}"
         return self._at(reg, inner - reg.off, f"a value of {name}")
 
-    def slot(self, slot: Slot, memory: bytes, looked: Looked) -> str:
+    def slot(self, slot: Slot, memory: bytes, counts: bool) -> str:
         """Whether eight bytes of stack are what `slot` says."""
         for place, kind in enumerate(slot.kinds):
             if kind == ZERO_BYTE and memory[7 - place]:
@@ -188,13 +186,13 @@ class Inside:
         size = slot.kinds.count(SPILL)
         value = int.from_bytes(memory[:size], "little")
         if size == 8:
-            return self.register(slot.reg, value, looked)
-        return self._narrow(slot.reg, value, size, looked)
+            return self.register(slot.reg, value, counts)
+        return self._narrow(slot.reg, value, size, counts)
 
-    def _narrow(self, reg: Reg, value: int, size: int, looked: Looked) -> str:
+    def _narrow(self, reg: Reg, value: int, size: int, counts: bool) -> str:
         """A spill of fewer bytes: of a number that does not fit only its low bits are there."""
         limit, num = (1 << size * 8) - 1, reg.num
-        if reg.type != SCALAR_VALUE or not (looked.numbers or reg.precise):
+        if reg.type != SCALAR_VALUE or not (counts or reg.precise):
             return ""
         if num.umax <= limit:
             inside = holds(num, value)
