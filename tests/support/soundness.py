@@ -8,8 +8,8 @@
 
 A state that a kept one covers is not walked on, and the numbers in it that nothing rests on may be others than those of
 the kept state. So a program is walked without that first; then all of a state counts. Where that takes too long, or
-where loops end by it, registers and stack slots count that may still be read; and in a pruned walk of numbers only those
-that were found to matter at that insn.
+where loops end by it, registers and stack slots count that may still be read; and in a pruned walk of numbers only
+those that were found to matter at that insn.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tests.support.scalar_sets import holds
 from xdpsim.bits import M32, M64, signed
 from xdpsim.engines.resolve import function_of
 from xdpsim.memory.structs import RUN_STATE, STACK_FRAME_BYTES, XDP_BUFF
@@ -38,22 +39,9 @@ if TYPE_CHECKING:
     from xdpsim.engines.interpreter.cpu import Cpu
     from xdpsim.engines.protocol import LoadedProgram
     from xdpsim.verifier.env import Env
-    from xdpsim.verifier.scalar import Scalar
 
 _AT_END, _BEYOND_END = -1, -2
 _PACKET = (PTR_TO_PACKET, PTR_TO_PACKET_META)
-
-
-def holds(s: Scalar, word: int) -> bool:
-    """Whether the word is one of those that `s` allows."""
-    low = word & M32
-    return (
-        word & ~s.mask == s.value
-        and s.umin <= word <= s.umax
-        and s.u32_min <= low <= s.u32_max
-        and s.smin <= signed(word, 64) <= s.smax
-        and s.s32_min <= signed(low, 32) <= s.s32_max
-    )
 
 
 @dataclass(frozen=True)
@@ -198,7 +186,9 @@ class Inside:
             inside = holds(num, value)
         else:
             inside = not (value ^ num.value) & ~num.mask & limit
-            inside &= size != 4 or num.u32_min <= value <= num.u32_max and num.s32_min <= signed(value, 32) <= num.s32_max
+            inside &= size != 4 or (
+                num.u32_min <= value <= num.u32_max and num.s32_min <= signed(value, 32) <= num.s32_max
+            )
         return "" if inside else f"{value:#x} in {size} bytes is outside of {num!r}"
 
     def links(self, known: Sequence[Frame]) -> str:

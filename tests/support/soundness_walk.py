@@ -239,8 +239,8 @@ def _watching(recorder: _Recorder) -> Iterator[None]:
 def record(
     spec: ProgramSpec, maps: Sequence[MapSpec], btf: Btf | None, *, limit: int = MOST_WALKED, **options: Any
 ) -> Walked:
-    """Verify a program and keep every state; without pruning if that ends within `limit` insns."""
-    for prunes in (False, True):
+    """Verify a program and keep every state; without pruning if that ends within `limit` insns, 0 for with it."""
+    for prunes in (False, True) if limit else (True,):
         recorder = _Recorder(prunes, 0 if prunes else limit)
         try:
             with _watching(recorder):
