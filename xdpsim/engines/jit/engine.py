@@ -144,6 +144,7 @@ class CompiledProgram:
         self._state = engine.machine.run_state.address
         made = compiled(program, engine.budget, counts_blocks=engine.counts_blocks)
         self.callable, self.caught_by, self._checks_time = frozenset(made.callable), made.caught_by, made.checks_time
+        self.reads_in_place = made.reads_in_place
         self._blocks = made.blocks
         self._counts = Block(16 * len(made.blocks), "block counts")
         self._code: Any = load_code(made, program, engine.python, self._counts.address)

@@ -81,6 +81,7 @@ class Module:
             counts_blocks,
             EMIT_FAMILY,
         )
+        self.leaves = setting.makes_tail_calls
         self.needs = Needs()
         found = functions(code, sorted(roots))
         emitters = [FunctionEmitter(program, function, self.facts, setting, self.needs) for function in found.values()]
