@@ -63,6 +63,11 @@ class Capture:
         return self._reader.interfaces
 
     @property
+    def offset(self) -> int:
+        """How many (unpacked) bytes were read."""
+        return self._source.offset
+
+    @property
     def layout(self) -> PcapLayout | None:
         """How `chunks()` is to be scanned; None for pcapng, which only iterates."""
         return self._reader.layout
@@ -74,6 +79,16 @@ class Capture:
         The scanner owes what `layout` says: lengths and snapshot length; `records` finds out what is wrong.
         """
         return self._reader if isinstance(self._reader, PcapReader) and self._reader.is_plain else None
+
+    def one_by_one(self) -> Iterator[Record]:
+        """The records, none of which is read before it is asked for: `scanned` may go on behind the last one."""
+        reader, before = self.scanned, 0
+        if reader is None:
+            yield from self
+            return
+        while (record := reader.one(before)) is not None:
+            before = record.n
+            yield record
 
     def batches(self, size: int) -> Iterator[list[Record]]:
         """Records in lists of `size`; the last one shorter. Before an InputError comes the list of what was whole."""

@@ -101,13 +101,14 @@ class PcapReader:
         if source.left:
             _cut_in_header(source, n, header)
 
-    def one(self, before: int) -> Record:
-        """The next record, number `before` + 1, and nothing behind it; InputError when it is damaged or cut."""
+    def one(self, before: int) -> Record | None:
+        """The next record, number `before` + 1, and nothing behind it; None at the end, InputError at damage."""
         source, layout = self.source, self.layout
-        (record,) = islice(self.records(before), 1)
-        (captured,) = struct.unpack_from(layout.byte_order + "I", source.buffer, source.pos + _CAPTURED_AT)
-        source.pos += layout.record_header_bytes + captured
-        return record
+        for record in islice(self.records(before), 1):
+            (captured,) = struct.unpack_from(layout.byte_order + "I", source.buffer, source.pos + _CAPTURED_AT)
+            source.pos += layout.record_header_bytes + captured
+            return record
+        return None
 
 
 def _limit(snaplen: int) -> int:

@@ -33,6 +33,7 @@ SCAN = Struct(
     ("tai_ns", U64),
     # where packets go
     ("frames", U64),  # addresses of frames to copy to; 0: packets stay where they are
+    ("sources", U64),  # for each packet of the batch that was copied, where it stood;
     ("numbers", U64),  # for each packet of the batch the number of its record,
     ("lengths", U64),  # its length as captured
     ("wire_lengths", U64),  # and on the wire
@@ -57,7 +58,7 @@ _RECORDS, _LIMIT = SCAN.offset("records"), SCAN.offset("limit")
 _FIRST, _HAS_FIRST, _START, _KTIME, _TAI = (
     SCAN.offset(name) for name in ("first_ns", "has_first", "start_ns", "ktime_ns", "tai_ns")
 )
-_FRAMES = SCAN.offset("frames")
+_FRAMES, _SOURCES = SCAN.offset("frames"), SCAN.offset("sources")
 _NUMBERS, _LENGTHS, _WIRE = (SCAN.offset(name) for name in ("numbers", "lengths", "wire_lengths"))
 _SHORT, _SHORT_BYTES, _SHORT_FIRST = (SCAN.offset(f"short_{name}") for name in ("packets", "bytes", "first"))
 
@@ -85,6 +86,7 @@ def scan_copy(scan: int, batch: int, index: int, data: int, size: int) -> int:
     fill(frame, 0, HEADROOM_BYTES)
     copy(frame + HEADROOM_BYTES, data, size)
     store64(frame + LINEAR_END, 0)
+    store64(load64(scan + _SOURCES) + index * 8, data)
     store32(load64(batch + _B_START) + index * 4, HEADROOM_BYTES)
     store32(load64(batch + _B_META) + index * 4, 0)
     store32(load64(batch + _B_FRAGS) + index * 4, 0)

@@ -7,7 +7,7 @@ captures. Either way the counts are the same, and memory does not grow with the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from errno import errorcode
 from itertools import islice
@@ -83,29 +83,34 @@ class Sweep:
         self.batch = Batch(batch_size)
         self.faulted: list[tuple[Record, Fault]] = []
         self.events: list[Event] = []
-        self._room = Block(SCAN.size + 24 * batch_size, "scan")
+        self.is_reading = False
+        """Whether it waits for the capture's bytes: then it may be interrupted without losing packets."""
+        self._room = Block(SCAN.size + 32 * batch_size, "scan")
         self._counts = Block(TALLIED * TALLY.size + 8, "tally")
         self._scan = View(SCAN, self._room.view, 0, self._room.address)
         at = SCAN.size
         self.numbers, at = self._room.view[at : at + 8 * batch_size].cast("Q"), at + 8 * batch_size
         self.lengths, at = self._room.view[at : at + 4 * batch_size].cast("I"), at + 4 * batch_size
         self.wire_lengths, at = self._room.view[at : at + 4 * batch_size].cast("I"), at + 4 * batch_size
-        self._frames = self._room.view[at : at + 8 * batch_size].cast("Q")
+        self._frames, at = self._room.view[at : at + 8 * batch_size].cast("Q"), at + 8 * batch_size
+        self._sources = self._room.view[at : at + 8 * batch_size].cast("Q")
         self._buffer = Block(BUFFER_BYTES, "capture")
         self._in_place = runner.reads_in_place
         self._limit = _NO_LIMIT if limit is None else limit
 
-    def run(self, capture: Capture) -> Iterator[int]:
-        """Run the whole capture, a piece at a time; yields how many packets were read so far.
+    def run(self, capture: Capture, *, before: int = 0) -> Iterator[int]:
+        """Run the capture, a piece at a time; yields how many packets were read so far.
 
-        InputError at damage, when all that is whole has run.
+        `before` have been read already, by `capture.one_by_one()`. InputError at damage, when all before it has run.
         """
         reader = capture.scanned
         if reader is None:
-            yield from self._run_records(islice(capture, None if self._limit == _NO_LIMIT else self._limit))
+            most = None if self._limit == _NO_LIMIT else max(self._limit - before, 0)
+            yield from self._run_records(islice(capture, most))
             return
         own = [] if self._in_place else [self.machine.pool.take() for _ in range(self.batch.capacity)]
         self._prepare(reader, own)
+        self._scan.records = before
         try:
             yield from self._run_scanned(reader)
         finally:
@@ -118,7 +123,7 @@ class Sweep:
         capacity = self.batch.capacity
         self._frames[: len(frames)] = memoryview(b"".join(f.to_bytes(8, "little") for f in frames)).cast("Q")
         scan.numbers, scan.lengths, scan.wire_lengths = base, base + 8 * capacity, base + 12 * capacity
-        scan.frames = base + 16 * capacity if frames else 0
+        scan.frames, scan.sources = base + 16 * capacity if frames else 0, base + 24 * capacity
         scan.header_bytes, scan.tick_ns = layout.record_header_bytes, layout.tick_ns
         scan.is_swapped, scan.snaplen = int(layout.byte_order == ">"), layout.snaplen
         scan.longest, scan.shortest, scan.limit = MAX_CAPTURED_BYTES, MIN_PACKET_BYTES, self._limit
@@ -156,7 +161,9 @@ class Sweep:
         at = scan.at - buffer.address
         if at:
             buffer.view[:left] = bytes(buffer.view[at : at + left])
+        self.is_reading = True
         got = reader.source.read_into(buffer.view[left:])
+        self.is_reading = False
         scan.at, scan.end = buffer.address, buffer.address + left + got
         return got > 0
 
@@ -169,6 +176,7 @@ class Sweep:
         """The next record goes the long way; InputError when it is damaged."""
         self._give_back(reader)
         record = reader.one(self._scan.records)
+        assert record is not None
         self._scan.records += 1
         for _ in self._run_records(iter((record,))):
             pass
@@ -249,15 +257,22 @@ class Sweep:
         number, size = self.numbers[index], self.lengths[index]
         self.swept.faults.add(1, size, number)
         self.swept.insns += batch.insns[index]
-        data = self._bytes(index, size)
-        record = Record(number, batch.tai_ns[index], data, max(size, self.wire_lengths[index]))
-        self.faulted.append((record, read_fault(self.machine, self.program)))
+        self.faulted.append((self._record(index), read_fault(self.machine, self.program)))
 
-    def _bytes(self, index: int, size: int) -> bytes:
-        """A packet as it stands where it came in."""
-        at = self.batch.frame[index] + HEADROOM_BYTES
-        block = self._buffer if self._in_place else self.machine.pool.block
-        return bytes(block.view[at - block.address : at - block.address + size])
+    def _record(self, index: int) -> Record:
+        """A packet of the batch as it stands in the capture."""
+        size, buffer = self.lengths[index], self._buffer
+        at = (self.batch.frame[index] + HEADROOM_BYTES if self._in_place else self._sources[index]) - buffer.address
+        data = bytes(buffer.view[at : at + size])
+        wire = max(size, self.wire_lengths[index])
+        return Record(self.numbers[index], self.batch.tai_ns[index], data, wire, truncated=size < wire)
+
+    def others(self, kept: Container[int], most: int) -> list[tuple[Record, int]]:
+        """The first packets of the last piece whose verdicts are not among `kept`, at most `most`; with the verdicts."""
+        faulted = {record.n for record, _ in self.faulted}
+        batch = self.batch
+        found = (i for i in range(batch.count) if batch.verdict[i] not in kept and self.numbers[i] not in faulted)
+        return [(self._record(index), batch.verdict[index]) for index in islice(found, most)]
 
     def _finish(self) -> None:
         """Add what was counted natively."""
