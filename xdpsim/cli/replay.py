@@ -86,7 +86,8 @@ class Records:
             return
         self._sweep = sweep = program.sweep(limit=self._limit)
         try:
-            for self.given in sweep.run(self._capture, before=self.given):
+            for given in sweep.run(self._capture, before=self.given):
+                self.given = given
                 yield sweep
                 if self.was_interrupted:
                     return

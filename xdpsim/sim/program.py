@@ -28,6 +28,21 @@ class Program:
         self._sim, self._loaded, self._runner = sim, loaded, runner
 
     @property
+    def sim(self) -> Sim:
+        """The machine that it runs on."""
+        return self._sim
+
+    @property
+    def loaded(self) -> LoadedProgram:
+        """The program as engines have it."""
+        return self._loaded
+
+    @property
+    def runner(self) -> Runner:
+        """What the engine has made of it."""
+        return self._runner
+
+    @property
     def spec(self) -> ProgramSpec:
         """Name, section, type, instructions, source lines."""
         return self._loaded.spec
@@ -41,6 +56,11 @@ class Program:
     def maps(self) -> dict[str, Map]:
         """The maps of the program's object by name; those of `load_insns` are map0, map1 ... unless they were named."""
         return {made.spec.name: made for made in self._loaded.maps}
+
+    @property
+    def reads_only(self) -> bool:
+        """Whether the verifier has seen that packets leave as they came."""
+        return self._loaded.facts.verified and not self._loaded.facts.writes_packet
 
     @property
     def number(self) -> int:
