@@ -25,9 +25,7 @@ _ANSWER_LINE = re.compile(r"^(accept|errno|message|processed) = .*\n", re.MULTIL
 
 def ask_case(asker: Asker, case: Case) -> Answer:
     """Linux's answer to a case."""
-    return asker.ask(
-        case.spec, case.maps, case.btf, caps=case.caps, flags=case.flag_bits, log_level=level_for(case)
-    )
+    return asker.ask(case.spec, case.maps, case.btf, caps=case.caps, flags=case.flag_bits, log_level=level_for(case))
 
 
 def level_for(case: Case) -> int:

@@ -106,9 +106,7 @@ KEYED: dict[str, Callable[[], Decision]] = {
 }
 
 
-def test_each_thing_that_decides_is_in_the_key(
-    folder: Path, walks: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_thing_that_decides_is_in_the_key(folder: Path, walks: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     decide(SPEC, [MAP], None)
     for number, (what, other) in enumerate(KEYED.items(), start=2):
         other()
@@ -180,9 +178,7 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
 
 @needs_modes
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
-def test_damage_costs_a_walk_and_nothing_else(
-    damage: Callable[[Path], None], folder: Path, walks: list[str]
-) -> None:
+def test_damage_costs_a_walk_and_nothing_else(damage: Callable[[Path], None], folder: Path, walks: list[str]) -> None:
     fresh = decide(SPEC, [MAP], None)
     (path,) = folder.iterdir()
     damage(path)

@@ -36,7 +36,8 @@ _PACKET = (PTR_TO_PACKET, PTR_TO_PACKET_META)
 _STORES = (Family.STORE_IMM, Family.STORE_REG, Family.STORE_RELEASE, Family.ATOMIC)
 _PACKET_WRITERS = frozenset({"bpf_xdp_store_bytes", "bpf_skb_store_bytes", "bpf_dynptr_write"})
 _DYNPTR_READERS = frozenset(
-    "bpf_dynptr_" + name for name in "from_skb from_xdp from_skb_meta slice adjust is_null is_rdonly size clone".split()
+    f"bpf_dynptr_{name}"
+    for name in "from_skb from_xdp from_skb_meta slice adjust is_null is_rdonly size clone".split()  # noqa: SIM905
 )
 """Kernel functions that take or make dynptrs and leave the bytes alone: what other ones do may end in the packet."""
 
