@@ -44,7 +44,8 @@ def test_nothing_ran_is_nothing_reached(sim: xdpsim.Sim) -> None:
     assert coverage.branches(program.spec) == [Branch(2, 0, 0)]
 
 
-def test_dead_code_is_not_counted(sim: xdpsim.Sim) -> None:
+def test_dead_code_is_not_counted() -> None:
+    sim = xdpsim.Sim(verify=False)  # Linux takes no unreachable insns
     coverage, program = watched(sim, "r0 = 2\ngoto +1\nr0 = 1\nexit")
     program.run(FRAME)
     assert coverage.blocks(program.spec) == Blocks(2, 2, [])

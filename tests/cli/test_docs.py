@@ -14,7 +14,7 @@ from tests.cli.test_run import FIELDS, FIREWALL, FRAME, PRESETS, WILD
 from xdpsim.engines.fault import FaultKind
 
 Write = Callable[..., Path]
-COMMANDS = ((), ("run",), ("inspect",), ("trace",), ("verify",), ("map", "update"))
+COMMANDS = (*((), ("run",), ("inspect",), ("trace",), ("verify",), ("map", "update"), ("bench",), ("prog", "run")),)
 COMPLETION = {"--install-completion", "--show-completion"}
 PAGES = ("README.md", "docs/getting-started.md", "docs/cli.md")
 

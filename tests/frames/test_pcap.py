@@ -200,9 +200,15 @@ def test_the_check_sequence_bits_of_the_link_type_are_no_part_of_it() -> None:
     assert opened(pcap([(1, 0, FRAME)], linktype=0x1400_0001)).interfaces[0].linktype == 1
 
 
-def test_chunks_hold_every_byte_behind_the_header() -> None:
+def test_a_scanner_reads_every_byte_behind_the_header() -> None:
     octets = pcap([(1, 0, FRAME)] * 3, order=">", magic=NS)
     capture = opened(octets)
-    assert b"".join(capture.chunks()) == octets[24:]
-    assert capture.layout is not None
-    assert (capture.layout.byte_order, capture.layout.tick_ns, capture.layout.record_header_bytes) == (">", 1, 16)
+    reader = capture.scanned
+    assert reader is not None
+    assert (reader.layout.byte_order, reader.layout.tick_ns, reader.layout.record_header_bytes) == (">", 1, 16)
+    room, found = bytearray(40), b""
+    while count := reader.source.read_into(memoryview(room)):
+        found += room[:count]
+    assert found == octets[24:]
+    reader.source.give_back(found[-(16 + len(FRAME)) :])
+    assert [record.n for record in reader.records(2)] == [3]

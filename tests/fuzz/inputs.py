@@ -32,12 +32,15 @@ from xdpsim.errors import InputError, Rejected, Unsupported
 from xdpsim.frames.capture import open_capture
 from xdpsim.memory.runtime import ensure
 from xdpsim.sim.sim import Sim
+from xdpsim.verifier import decide, walk
 
 SLOWEST, LARGEST_KB = 5.0, 1 << 20
 REACHED_OFTEN = 50
 _BUDGET = 1000
 _PACKET = bytes(14) + bytes(range(50))
 _CHUNK = 2000
+VERIFIED_EACH, MOST_WALKED = 8, 2_000
+"""Of so many objects one is verified, and up to so many insns walked: what a damaged program means is found sooner."""
 _VARIANTS = 200
 """How many neighbours of an input are tried for a rare message."""
 
@@ -61,7 +64,7 @@ def give(kind: str, data: bytes, number: int) -> str:
             for record in open_capture(io.BytesIO(data), l2=("", "synth", "none")[number % 3]):
                 assert record.truncated == (len(record.data) < record.length)
             return ""
-        sim = Sim()
+        sim = Sim(verify=number % VERIFIED_EACH == 0)
         sim.engine.budget = _BUDGET  # type: ignore[attr-defined]
         loaded = sim.load(data, name="f.o")
         use(loaded.source)
@@ -81,6 +84,8 @@ def give(kind: str, data: bytes, number: int) -> str:
 def work(seed: int, start: int, stop: int, sources: Sequence[int] = ()) -> None:
     """A worker: a line for each input when it begins and when it has ended."""
     ensure()
+    walk.COMPLEXITY_LIMIT_INSNS = MOST_WALKED
+    decide.WORTH_KEEPING = MOST_WALKED * 2  # nothing: decisions under that limit are nobody else's
     for number in range(start, stop):
         print(f"> {number}", flush=True)
         made_from, data = case(seed, number, sources)

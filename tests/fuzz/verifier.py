@@ -1,9 +1,9 @@
 """Our verifier against Linux's on random programs: `python -m tests.fuzz.verifier --count 20000 --seed 1` (needs root).
 
-Programs come from a grammar and from mutations of programs/*.o and of cases (tests/support/fuzz_verifier). Compared are verdict,
-errno, message and how many insns were walked. Each kind of disagreement is made smaller and printed once as a case for
-tests/cases/verifier, with how often it was seen; `--out FILE` keeps them. `--start` goes on where a run has stopped.
-With `--linux-only` only the distribution is told.
+Programs come from a grammar and from mutations of programs/*.o and of cases (tests/support/fuzz_verifier). Compared are
+verdict, errno, message and how many insns were walked. Each kind of disagreement is made smaller and printed once as a
+case for tests/cases/verifier, with how often it was seen; `--out FILE` keeps them. `--start` goes on where a run has
+stopped. With `--linux-only` only the distribution is told.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -226,22 +227,27 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if reason := live_reason():
         parser.error(reason)
-    tally, began = Tally(), time.monotonic()
+    tally, began, died = Tally(), time.monotonic(), ""
     with ProcessPoolExecutor(options.processes) as pool:
         waiting = [
             pool.submit(compare, options.seed, first, stop, options.linux_only, options.level)
             for first, stop in chunks(options.start, options.count)
         ]
         for done in waiting:
-            tally.add(done.result())
+            try:
+                tally.add(done.result())
+            except BrokenProcessPool:
+                first = options.start + tally.programs
+                died = f"; a worker died among programs {first} to {first + options.processes * _CHUNK}"
+                break
             if options.seconds and time.monotonic() - began > options.seconds:
                 pool.shutdown(cancel_futures=True)
                 break
     print(tally.report())
-    print(f"{time.monotonic() - began:.0f} s; go on with --start {options.start + tally.programs}")
+    print(f"{time.monotonic() - began:.0f} s; go on with --start {options.start + tally.programs}{died}")
     if options.out:
         options.out.write_text("\n".join(one.text for one in tally.found.values()))
-    return 1 if tally.found else 0
+    return 1 if tally.found or died else 0
 
 
 if __name__ == "__main__":

@@ -16,15 +16,21 @@ from pathlib import Path
 
 from tests.support.oracle import live_reason
 from tests.support.verifier_cases import FOLDER, Case, make_case
-from tests.support.verifier_linux import Answer, Asker, unprivileged_reason
+from tests.support.verifier_linux import LEVEL1, STATS, Answer, Asker, unprivileged_reason
 from xdpsim.errors import InputError, Unsupported
 
+LONG_WALK = 100_000
 _ANSWER_LINE = re.compile(r"^(accept|errno|message|processed) = .*\n", re.MULTILINE)
 
 
 def ask_case(asker: Asker, case: Case) -> Answer:
     """Linux's answer to a case."""
-    return asker.ask(case.spec, case.maps, case.btf, caps=case.caps, flags=case.flag_bits)
+    return asker.ask(case.spec, case.maps, case.btf, caps=case.caps, flags=case.flag_bits, log_level=level_for(case))
+
+
+def level_for(case: Case) -> int:
+    """The log level to ask with: a long walk is told without its steps, which cost twenty times the walk."""
+    return STATS if (case.processed or 0) > LONG_WALK else LEVEL1
 
 
 def answer_lines(answer: Answer) -> str:

@@ -21,7 +21,7 @@ _CHANGES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), by)
     for pattern, by in (
         (r"\(18\) r(\d+) = 0x[0-9a-f]+", r"(18) r\1 = 64 bits"),
-        (r"(call [A-Za-z_]\w*)#\d{4,}", r"\1#id"),
+        (r"(call [A-Za-z_]\w*)#\d+", r"\1#id"),
         (r"[ \t]+", " "),
         (r" +$", ""),
         (r"mark_read \d+", "mark_read"),

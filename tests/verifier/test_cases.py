@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from tests.support.verifier_ask import ask_case
+from tests.support.verifier_ask import ask_case, level_for
 from tests.support.verifier_cases import Case, case_name, load_cases
 from tests.support.verifier_linux import Asker, unprivileged_reason
 from tests.support.verifier_ours import ask_ours
@@ -33,7 +33,7 @@ def test_what_the_file_says_is_what_linux_says(case: Case) -> None:
 @pytest.mark.golden
 @pytest.mark.parametrize("case", _CASES, ids=case_name)
 def test_our_verifier_says_the_same(case: Case) -> None:
-    ours = ask_ours(case.spec, case.maps, case.btf, caps=case.caps, flags=case.flags)
+    ours = ask_ours(case.spec, case.maps, case.btf, caps=case.caps, flags=case.flags, log_level=level_for(case))
     found = (ours.accepted, ours.errno_name, ours.message, ours.processed if case.processed is not None else None)
     if case.known:
         assert found != _told(case), f"{case} agrees now: take its `known` out"

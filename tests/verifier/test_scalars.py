@@ -9,39 +9,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.scalar_sets import around, holds
 from xdpsim.bits import M32, M64, byte_swap, signed
 from xdpsim.isa.rows import ALU, BRANCH
 from xdpsim.verifier import scalar_alu, scalar_arith
 from xdpsim.verifier.scalar import UNKNOWN, ZERO, Scalar, Violated, const, numbers, within
 from xdpsim.verifier.scalar_branch import branch_taken, refine
-from xdpsim.verifier.scalar_sync import limit_s32, sane, synced, synced_again
+from xdpsim.verifier.scalar_sync import limit_s32, sane, synced_again
 from xdpsim.verifier.scalar_text import scalar_text
 
 _BORDERS = (0, 1 << 7, 1 << 15, 1 << 31, 1 << 32, (1 << 32) + (1 << 31), 1 << 63, (1 << 63) + (1 << 31), M64 ^ M32)
 EDGES = sorted({(border + step) & M64 for border in _BORDERS for step in (-2, -1, 0, 1, 2)})
 _calm = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-
-
-def holds(s: Scalar, word: int) -> bool:
-    """Whether the word is one of those that `s` allows."""
-    low, wide, half = word & M32, signed(word, 64), signed(word, 32)
-    return (
-        word & ~s.mask == s.value
-        and s.umin <= word <= s.umax
-        and s.smin <= wide <= s.smax
-        and s.u32_min <= low <= s.u32_max
-        and s.s32_min <= half <= s.s32_max
-    )
-
-
-def around(words: list[int]) -> Scalar:
-    """The tightest number that allows all of them."""
-    ones, all_ones = 0, M64
-    for word in words:
-        ones, all_ones = ones | word, all_ones & word
-    wide, low, half = [signed(w, 64) for w in words], [w & M32 for w in words], [signed(w, 32) for w in words]
-    ranges = [edge for each in (wide, words, half, low) for edge in (min(each), max(each))]
-    return synced((all_ones, ones ^ all_ones, *ranges))  # type: ignore[arg-type]
 
 
 words = st.one_of(

@@ -17,6 +17,7 @@ from xdpsim.engines.fault import Fault
 from xdpsim.frames.summary import summarise
 from xdpsim.maps.map import Map
 from xdpsim.net.datapath import Result
+from xdpsim.net.sweep import Count, Sweep
 from xdpsim.progtypes.rows import verdict_name
 from xdpsim.progtypes.xdp import XDP
 
@@ -43,6 +44,12 @@ class Tally:
         self.packets += 1
         self.bytes += len(result.record.data)
         self.first = self.first or result.record.n
+
+    def add_count(self, count: Count) -> None:
+        """Add what was counted elsewhere, further on in the capture."""
+        self.packets += count.packets
+        self.bytes += count.bytes
+        self.first = self.first or count.first
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,26 @@ class RunReport:
             tally.add(result)
             if self.wants_drops and is_drop(result):
                 self._add_drop(result, changes)
+
+    def add_sweep(self, sweep: Sweep) -> None:
+        """Count what a sweep has counted; its faults are taken piece by piece (`add_faults`)."""
+        swept = sweep.swept
+        self.packets += swept.packets
+        self.bytes += swept.bytes
+        self.insns += swept.insns
+        for value, count in swept.verdicts.items():
+            self.verdicts.setdefault(value, Tally()).add_count(count)
+        self.faults.add_count(swept.faults)
+        for reason, count in swept.errors.items():
+            self.errors.setdefault(reason, Tally()).add_count(count)
+
+    def add_samples(self, sweep: Sweep) -> None:
+        """Keep samples of the faults and, where none was looked at, of the drops in a sweep's last piece."""
+        if self.wants_drops and all(drop.changes is None for drop in self.drops):
+            for record, verdict in sweep.others(_KEPT, self.drops_wanted - len(self.drops)):
+                self.drops.append(Drop(record.n, verdict_name("XDP", verdict), summarise(record.data), None))
+        for record, fault in sweep.faulted[: FAULT_SAMPLES - len(self.fault_samples)]:
+            self.fault_samples.append(FaultSample(record.n, summarise(record.data), fault))
 
     def _add_drop(self, result: Result, changes: list[Change] | None) -> None:
         """List the first drop of each kind: two are of one kind when they changed the same map entries."""

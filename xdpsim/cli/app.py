@@ -12,6 +12,7 @@ from xdpsim.cli.completion import program_names
 from xdpsim.cli.errors import USAGE
 from xdpsim.cli.loading import BTF_HELP, EVENT_HELP, NO_VERIFY_HELP, SET_HELP, TYPE_HELP, Loading
 from xdpsim.cli.options import CaptureSide, EngineName, Layer2, RunOptions
+from xdpsim.cli.timing_commands import add_timing_commands
 
 if TYPE_CHECKING:
     from typer import Typer
@@ -49,6 +50,7 @@ def build_app() -> "Typer":
     common.__doc__ = ABOUT
     _add_run(app)
     add_commands(app)
+    add_timing_commands(app)
     return app
 
 

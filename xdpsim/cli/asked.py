@@ -1,4 +1,4 @@
-"""What `xdpsim inspect`, `map`, `trace` and `verify` were asked to do, as plain values; `module` names who does it."""
+"""What all commands but `xdpsim run` were asked to do, as plain values; `module` names who does it."""
 
 from __future__ import annotations
 
@@ -71,4 +71,33 @@ class VerifyOptions(Asked):
     log_level: int = 0
     json: bool = False
     sarif: bool = False
+    loading: Loading = field(default_factory=Loading)
+
+
+@dataclass(frozen=True)
+class BenchOptions(Asked):
+    """`xdpsim bench`."""
+
+    module = "xdpsim.cli.bench"
+    object: str
+    read: str = ""
+    program: str = ""
+    maps: tuple[str, ...] = ()
+    engine: str = "jit"
+    against: str = ""
+    seconds: float = 1.0
+    json: bool = False
+    loading: Loading = field(default_factory=Loading)
+
+
+@dataclass(frozen=True)
+class ProgRunOptions(Asked):
+    """`xdpsim prog run`: `place` is OBJ or OBJ:PROG, `words` are bpftool's."""
+
+    module = "xdpsim.cli.prog"
+    place: str
+    words: tuple[str, ...] = ()
+    maps: tuple[str, ...] = ()
+    engine: str = "jit"
+    json: bool = False
     loading: Loading = field(default_factory=Loading)

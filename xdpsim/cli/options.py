@@ -16,6 +16,12 @@ class EngineName(StrEnum):
     KERNEL = "kernel"
 
 
+class Other(StrEnum):
+    """bench --against: whose time stands beside ours."""
+
+    KERNEL = "kernel"
+
+
 class CaptureSide(StrEnum):
     """--capture: which form of a packet -w writes."""
 

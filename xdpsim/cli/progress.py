@@ -45,6 +45,12 @@ class Progress:
         if self._wanted and self._packets % _STEP == 0:
             self._show()
 
+    def stands_at(self, packets: int, size: int) -> None:
+        """So many packets have run, and so many bytes of the capture were read."""
+        self._packets, self._bytes = packets, size
+        if self._wanted:
+            self._show()
+
     def _show(self) -> None:
         if self._update is None:
             if time.monotonic() - self._start < SILENT_S:

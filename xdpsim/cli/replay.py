@@ -20,6 +20,7 @@ from xdpsim.frames.capture import Capture
 from xdpsim.frames.record import Record
 from xdpsim.maps.map import Map
 from xdpsim.net.datapath import Result
+from xdpsim.net.sweep import Sweep
 from xdpsim.sim.program import Program
 
 LOOK_WORK = 100_000
@@ -34,10 +35,14 @@ class Records:
     As a context manager it takes over SIGINT: what was read still runs and is reported. A second Ctrl-C ends it all.
     """
 
-    def __init__(self, capture: Capture, limit: int | None) -> None:
+    def __init__(self, capture: Capture, limit: int | None, *, stepwise: bool = False) -> None:
+        """`stepwise`: no record is read before it is asked for, so that a sweep may go on with the capture."""
         self.damage: InputError | None = None
         self.was_interrupted = False
         self._capture, self._limit = capture, limit
+        self._stepwise = stepwise
+        self._sweep: Sweep | None = None
+        self.given = 0
         self._is_reading = False
         self._before: Any = None
 
@@ -52,13 +57,13 @@ class Records:
         self._capture.close()
 
     def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self._is_reading or self.was_interrupted:
+        if self._is_reading or self.was_interrupted or (self._sweep is not None and self._sweep.is_reading):
             raise KeyboardInterrupt
         self.was_interrupted = True
 
     def __iter__(self) -> Iterator[Record]:
-        records, given = iter(self._capture), 0
-        while not self.was_interrupted and given != self._limit:
+        records = self._capture.one_by_one() if self._stepwise else iter(self._capture)
+        while not self.was_interrupted and self.given != self._limit:
             self._is_reading = True
             try:
                 record = next(records, None)
@@ -72,8 +77,26 @@ class Records:
                 self._is_reading = False
             if record is None:
                 return
-            given += 1
+            self.given += 1
             yield record
+
+    def sweep(self, program: Program) -> Iterator[Sweep]:
+        """Run what is left of the capture; yields the sweep after each piece. Damage and Ctrl-C are noted as ever."""
+        if self.damage is not None or self.was_interrupted:
+            return
+        self._sweep = sweep = program.sweep(limit=self._limit)
+        try:
+            for given in sweep.run(self._capture, before=self.given):
+                self.given = given
+                yield sweep
+                if self.was_interrupted:
+                    return
+        except InputError as err:
+            self.damage = err
+            yield sweep
+        except KeyboardInterrupt:
+            self.was_interrupted = True
+            yield sweep
 
 
 def replay(
@@ -85,6 +108,21 @@ def replay(
     for result in program.hook().run(records):
         report.add(result)
         yield result
+
+
+def count(
+    program: Program, maps: list[Map], records: Records, report: RunReport, looks: int | None = None
+) -> Iterator[int]:
+    """As replay, where nobody asks for single results; yields how many packets were read."""
+    if report.wants_drops:
+        for _ in _looked_at(program, maps, islice(records, looks), report):
+            yield records.given
+    sweep = None
+    for sweep in records.sweep(program):
+        report.add_samples(sweep)
+        yield records.given
+    if sweep is not None:
+        report.add_sweep(sweep)
 
 
 def _looked_at(program: Program, maps: list[Map], records: Iterator[Record], report: RunReport) -> Iterator[Result]:

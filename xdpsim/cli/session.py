@@ -18,7 +18,7 @@ from xdpsim.cli.output import emit
 from xdpsim.cli.progress import Progress
 from xdpsim.cli.refused import rejections
 from xdpsim.cli.render import print_report
-from xdpsim.cli.replay import KERNEL_LOOKS, Records, replay
+from xdpsim.cli.replay import KERNEL_LOOKS, Records, count, replay
 from xdpsim.cli.written import WrittenCapture, check_target
 from xdpsim.errors import InputError
 from xdpsim.frames.capture import Capture, open_capture
@@ -93,21 +93,34 @@ class _Session:
         """Run every packet; what came of it, and the damage that ended the capture early."""
         options = self.options
         with ExitStack() as stack:
-            records = stack.enter_context(Records(capture, options.limit))
+            records = stack.enter_context(Records(capture, options.limit, stepwise=self._only_counts))
             progress = stack.enter_context(Progress(options.read, wanted=not options.per_packet))
             written = None
             if options.write:
                 written = WrittenCapture(options.write, capture, self.program.name, options.capture)
                 stack.callback(written.close)
             start = time.perf_counter()
-            for result in replay(self.program, self.maps, iter(records), self.report, self._looks):
-                if written is not None:
-                    written.add(result)
-                if options.per_packet:
-                    emit(json.dumps(packet_line(result)))
-                progress.add(result)
+            if self._only_counts:
+                for packets in count(self.program, self.maps, records, self.report, self._looks):
+                    progress.stands_at(packets, capture.offset)
+            else:
+                self._replay(records, written, progress)
             elapsed = time.perf_counter() - start
         return self._finished(records, capture.name, elapsed), records.damage
+
+    def _replay(self, records: Records, written: WrittenCapture | None, progress: Progress) -> None:
+        """Run packet by packet, for what is written of each."""
+        for result in replay(self.program, self.maps, iter(records), self.report, self._looks):
+            if written is not None:
+                written.add(result)
+            if self.options.per_packet:
+                emit(json.dumps(packet_line(result)))
+            progress.add(result)
+
+    @property
+    def _only_counts(self) -> bool:
+        """Whether the report is all that is asked for."""
+        return not (self.options.write or self.options.per_packet)
 
     @property
     def _looks(self) -> int | None:

@@ -33,7 +33,10 @@ class FaultKind(IntEnum):
     STRAY = 6  # execution left the program
     RAISED = 7  # a Python helper raised
     POISONED = 8  # an insn for which the loader found no meaning
-    THROWN = 9  # no fault: an exception on its way to the function that catches it
+
+
+THROWN = 255
+"""In the fault word of compiled code, but no fault: an exception on its way to the function that catches it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,13 @@ class Runner(Protocol):
     def errnos(self) -> Mapping[int, int]:
         """Index -> errno of the last batch."""
 
+    @property
+    def reads_in_place(self) -> bool:
+        """Whether packets may lie anywhere, in the memory that a file was read into for instance.
+
+        Nothing writes to them, and no helper in Python looks for them in the frame pool.
+        """
+
     def run_batch(self, batch: Batch, start: int) -> tuple[int, Stop]:
         """Run the packets of `batch` from index `start` on; where it stopped and why.
 

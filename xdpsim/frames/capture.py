@@ -34,7 +34,7 @@ class Capture:
     """An open capture: iterate it once for its `Record`s.
 
     `format` is "pcap" or "pcapng"; `packed` says that it was gzip; `interfaces` are those described so far (pcapng may
-    describe more later). `layout` and `chunks()` let a native scanner read a pcap without a Python object a packet.
+    describe more later). `scanned` lets a native scanner read a pcap without a Python object a packet.
     """
 
     def __init__(self, source: ByteSource, reader: PcapReader | PcapngReader) -> None:
@@ -63,21 +63,32 @@ class Capture:
         return self._reader.interfaces
 
     @property
+    def offset(self) -> int:
+        """How many (unpacked) bytes were read."""
+        return self._source.offset
+
+    @property
     def layout(self) -> PcapLayout | None:
         """How `chunks()` is to be scanned; None for pcapng, which only iterates."""
         return self._reader.layout
 
-    def chunks(self) -> Iterator[bytes]:
-        """Raw bytes behind a pcap's file header, about 1 MiB each and cut anywhere; instead of iterating.
+    @property
+    def scanned(self) -> PcapReader | None:
+        """The reader whose `source` a native scanner may read instead of iterating; None where there is none for it.
 
-        Nothing is checked or converted here: the scanner owes lengths, snapshot length and link type (`layout`).
+        The scanner owes what `layout` says: lengths and snapshot length; `records` finds out what is wrong.
         """
-        if isinstance(self._reader, PcapngReader):
-            raise InputError(f"{self.name}: pcapng gives records only, chunks need a pcap")
-        try:
-            yield from self._reader.chunks()
-        finally:
-            self._source.close()
+        return self._reader if isinstance(self._reader, PcapReader) and self._reader.is_plain else None
+
+    def one_by_one(self) -> Iterator[Record]:
+        """The records, none of which is read before it is asked for: `scanned` may go on behind the last one."""
+        reader, before = self.scanned, 0
+        if reader is None:
+            yield from self
+            return
+        while (record := reader.one(before)) is not None:
+            before = record.n
+            yield record
 
     def batches(self, size: int) -> Iterator[list[Record]]:
         """Records in lists of `size`; the last one shorter. Before an InputError comes the list of what was whole."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import NoReturn
 
 from xdpsim.errors import InputError
@@ -21,6 +22,7 @@ FILE_HEADER_BYTES = 24
 _MICROSECONDS, _NANOSECONDS, _KUZNETZOV = 0xA1B2C3D4, 0xA1B23C4D, 0xA1B2CD34
 _LINKTYPE_MASK = 0x03FF_FFFF  # the bits above say how long a frame check sequence is
 _INT_MAX = 0x7FFF_FFFF
+_CAPTURED_AT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,18 @@ class PcapReader:
         self.interfaces = [Interface("", self.layout.linktype, snaplen, 9 if tick_ns == 1 else 6)]
         self._convert = converter(self.layout.linktype, l2, source.name)
 
-    def records(self) -> Iterator[Record]:
-        """Every whole record; then InputError when the file ends inside one, or one is damaged."""
+    @property
+    def is_plain(self) -> bool:
+        """Whether packets are as they stand in the file: Ethernet frames."""
+        return self._convert is None
+
+    def records(self, before: int = 0) -> Iterator[Record]:
+        """Every whole record, `before` and more; then InputError when the file ends inside one, or one is damaged."""
         source, convert, layout = self.source, self._convert, self.layout
         header, tick_ns, snaplen = layout.record_header_bytes, layout.tick_ns, layout.snaplen
         unpack = struct.Struct(layout.byte_order + "IIII").unpack_from
         buffer, pos, end = source.buffer, source.pos, len(source.buffer)
-        make, n = tuple.__new__, 0
+        make, n = tuple.__new__, before
         while True:
             n += 1
             if end - pos < header:
@@ -94,13 +101,14 @@ class PcapReader:
         if source.left:
             _cut_in_header(source, n, header)
 
-    def chunks(self) -> Iterator[bytes]:
-        """The raw bytes behind the file header, about a MiB at a time, cut anywhere; `layout` says how to scan them."""
-        source = self.source
-        while source.need(1):
-            chunk = source.buffer[source.pos :]
-            source.pos = len(source.buffer)
-            yield chunk
+    def one(self, before: int) -> Record | None:
+        """The next record, number `before` + 1, and nothing behind it; None at the end, InputError at damage."""
+        source, layout = self.source, self.layout
+        for record in islice(self.records(before), 1):
+            (captured,) = struct.unpack_from(layout.byte_order + "I", source.buffer, source.pos + _CAPTURED_AT)
+            source.pos += layout.record_header_bytes + captured
+            return record
+        return None
 
 
 def _limit(snaplen: int) -> int:

@@ -35,11 +35,11 @@ class ByteSource:
     calls anything here. Offsets in messages count unpacked bytes.
     """
 
-    __slots__ = ("_base", "_chunks", "_close", "buffer", "name", "packed", "pos")
+    __slots__ = ("_base", "_chunks", "_close", "_into", "buffer", "name", "packed", "pos")
 
     def __init__(self, source: str | os.PathLike[str] | BinaryIO) -> None:
         self.name = display_name(source)
-        read, self._close = _opened(source, self.name)
+        read, self._into, self._close = _opened(source, self.name)
         self._chunks = _chunks(read, self.name)
         self.buffer = b""
         self.pos = 0
@@ -49,6 +49,7 @@ class ByteSource:
             self.packed = True
             self._chunks = _unpacked(self.buffer, self._chunks, self.name)
             self.buffer = b""
+            self._into = None
 
     @property
     def offset(self) -> int:
@@ -87,28 +88,53 @@ class ByteSource:
             if not count or not self.need(1):
                 return wanted - count
 
+    def read_into(self, room: memoryview) -> int:
+        """Move what comes next into `room`, without a copy where that can be; how many bytes, 0 at the end."""
+        if not self.left and self._into is not None:
+            try:
+                count = self._into(room)
+            except OSError as err:
+                raise InputError(f"{self.name}: cannot be read: {err.strerror or err}") from err
+            self._base += count
+            return count
+        if not self.need(1):
+            return 0
+        count = min(self.left, len(room))
+        room[:count] = memoryview(self.buffer)[self.pos : self.pos + count]
+        self.pos += count
+        return count
+
+    def give_back(self, data: bytes) -> None:
+        """Take back the last bytes that were read: they come again."""
+        self._base = self.offset - len(data)
+        self.buffer, self.pos = data + self.buffer[self.pos :], 0
+
     def close(self) -> None:
         """Close what this object itself opened."""
         self._close()
 
 
-def _opened(source: str | os.PathLike[str] | BinaryIO, name: str) -> tuple[Callable[[int], bytes], Callable[[], None]]:
+Opened = tuple[Callable[[int], bytes], Callable[[memoryview], int] | None, Callable[[], None]]
+"""How to read so many bytes, how to read into memory where that is possible, how to close."""
+
+
+def _opened(source: str | os.PathLike[str] | BinaryIO, name: str) -> Opened:
     if not isinstance(source, str | os.PathLike):
         if not hasattr(source, "read"):
             raise InputError(f"capture: {type(source).__name__} given, a path or a binary file would have been right")
         # read1 gives what a pipe holds now instead of waiting for a full chunk.
-        return getattr(source, "read1", source.read), lambda: None
+        return getattr(source, "read1", source.read), None, lambda: None
     if os.fspath(source) == "-":
         if sys.stdin.isatty():
             raise InputError("standard input: is a terminal", hint="pipe a capture in: tcpdump -w - | xdpsim ...")
         stdin = sys.stdin.buffer
-        return getattr(stdin, "read1", stdin.read), lambda: None
+        return getattr(stdin, "read1", stdin.read), None, lambda: None
     try:
         file = open(source, "rb", buffering=0)  # noqa: SIM115 - closed by ByteSource.close
     except (OSError, ValueError) as err:
         reason = err.strerror if isinstance(err, OSError) and err.strerror else str(err)
         raise InputError(f"{name}: cannot be read: {reason}") from err
-    return file.read, file.close
+    return file.read, file.readinto, file.close
 
 
 def _chunks(read: Callable[[int], bytes], name: str) -> Iterator[bytes]:

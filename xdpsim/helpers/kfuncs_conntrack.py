@@ -43,7 +43,8 @@ _KEPT |= Ips.NAT_CLASH | Ips.OFFLOAD | Ips.HW_OFFLOAD
 """IPS_UNCHANGEABLE_MASK: bits that asking for leaves as they are."""
 _SRC_MANIP = 0
 _ENTRY = (Arg.BTF_ID,)
-_LOOKUP = (Arg.CTX, Arg.MEM, Arg.SIZE, Arg.MEM_WRITE, Arg.SIZE)
+_ERROR_END = OPTS.offset("error") + U32
+_LOOKUP = (Arg.CTX, Arg.MEM, Arg.SIZE_OR_ZERO, Arg.MEM_WRITE, Arg.SIZE_OR_ZERO)
 
 
 def _table(machine: Machine) -> Conntrack:
@@ -73,7 +74,7 @@ class _Request:
 
 def _parse(machine: Machine, addresses: int, size: int, opts: View, opts_bytes: int, is_lookup: bool) -> _Request | int:
     """The request, or the error in it, checked in Linux's order."""
-    if opts_bytes not in (OPTS.size, _SMALL_OPTS_BYTES):
+    if not addresses or opts_bytes not in (OPTS.size, _SMALL_OPTS_BYTES):
         return -_EINVAL
     is_small = opts_bytes == _SMALL_OPTS_BYTES
     reserved = opts.base + _RESERVED
@@ -104,17 +105,16 @@ def _tuple(raw: bytes, protocol: int) -> Tuple:
 
 
 def _opts_at(machine: Machine, address: int, size: int) -> View | None:
-    """The options, unless they are shorter than the member that errors go into."""
-    piece = machine.space.piece_at(address, min(size, OPTS.size)) if size else None
+    """The options, unless there is no room for an error; Linux writes one also behind options that are shorter."""
+    piece = machine.space.piece_at(address, max(min(size, OPTS.size), _ERROR_END))
     if piece is None or not piece.writable:
         return None
     return View(OPTS, piece.view, address - piece.base, address)
 
 
-def _refuse(opts: View, size: int, error: int) -> int:
-    """Leave the error in the options, where there is room for it; NULL."""
-    if size >= OPTS.offset("error") + U32:
-        opts.error = error & M32
+def _refuse(opts: View, error: int) -> int:
+    """Leave the error in the options; NULL."""
+    opts.error = error & M32
     return 0
 
 
@@ -124,10 +124,10 @@ def _lookup(machine: Machine, addresses: int, size: int, opts_address: int, opts
         return 0
     asked = _parse(machine, addresses, size, opts, opts_bytes, True)
     if isinstance(asked, int):
-        return _refuse(opts, opts_bytes, asked)
+        return _refuse(opts, asked)
     found = _table(machine).find(asked.tuple, asked.zone, _now(machine))
     if found is None:
-        return _refuse(opts, opts_bytes, -_ENOENT)
+        return _refuse(opts, -_ENOENT)
     opts.dir = found[1]
     return found[0].record.address
 
@@ -138,7 +138,7 @@ def _alloc(machine: Machine, addresses: int, size: int, opts_address: int, opts_
         return 0
     asked = _parse(machine, addresses, size, opts, opts_bytes, False)
     if isinstance(asked, int):
-        return _refuse(opts, opts_bytes, asked)
+        return _refuse(opts, asked)
     return _table(machine).new(asked.tuple, asked.zone, _FIRST_TIMEOUT_S * HZ).record.address
 
 

@@ -23,7 +23,7 @@ from xdpsim.helpers.rows import BadArgument, kfunc
 from xdpsim.helpers.xdp_pieces import load_packet, packet_pointer
 
 _EINVAL, _E2BIG, _ERANGE = 22, 7, 34
-_SLICE = (Arg.DYNPTR, Arg.ANYTHING, Arg.ANYTHING, Arg.SIZE)
+_SLICE = (Arg.DYNPTR, Arg.ANYTHING, Arg.ANYTHING, Arg.SIZE_OR_ZERO)
 """The third argument is a buffer or null; only a buffer that is needed is looked at."""
 
 

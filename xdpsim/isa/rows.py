@@ -26,6 +26,8 @@ MODE_IMM, MODE_ABS, MODE_IND, MODE_MEM, MODE_MEMSX, MODE_ATOMIC = 0x00, 0x20, 0x
 class Family(Enum):
     """Kinds of instruction that every reader treats with one function each."""
 
+    __hash__ = object.__hash__  # members are singletons, and dicts of them are asked at every insn
+
     ALU = "alu"  # dst = dst op (src | imm), one operation of ALU
     NEG = "neg"
     MOV = "mov"

@@ -23,8 +23,8 @@ def cache_dir() -> Path:
     """A directory that only this user can write: XDPSIM_CACHE_DIR, the system's place for caches, or a private one.
 
     Compiled code is loaded from it, so a directory that belongs to somebody else, or that others may write, is refused
-    when it was named by the user and passed over otherwise. A private one goes with the process; where not even that can
-    be made, the path returned is one at which nothing can be kept.
+    when it was named by the user and passed over otherwise. A private one goes with the process; where not even that
+    can be made, the path returned is one at which nothing can be kept.
     """
     named = os.environ.get("XDPSIM_CACHE_DIR")
     if named:
@@ -107,7 +107,9 @@ def write_checked(path: Path, content: bytes) -> None:
 
 def keep_newest(prefix: str, most: int) -> None:
     """Delete the oldest entries of a kind when there are more than `most`; whoever deletes first has done it."""
-    entries = [entry for entry in os.scandir(cache_dir()) if entry.name.startswith(prefix)]
+    entries: list[os.DirEntry[str]] = []
+    with contextlib.suppress(OSError):
+        entries += (entry for entry in os.scandir(cache_dir()) if entry.name.startswith(prefix))
     if len(entries) <= most:
         return
     ages = []

@@ -43,4 +43,5 @@ NATIVE_MODULES: tuple[str, ...] = (
     "xdpsim.maps.targets",
     "xdpsim.memory.batch_ops",
     "xdpsim.memory.space_ops",
+    "xdpsim.memory.sweep",
 )

@@ -42,6 +42,10 @@ class FramePool:
         """How many frames are left."""
         return len(self._free)
 
+    def take(self) -> int:
+        """A frame for whoever fills it himself; `release` gives it back."""
+        return self._free.pop()
+
     def put(self, data: bytes) -> tuple[int, int, int]:
         """Store a packet; its frame, the offset of its first byte in the frame, and its linear length.
 

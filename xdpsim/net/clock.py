@@ -14,7 +14,7 @@ class VirtualClock:
     def __init__(self) -> None:
         self.ktime_ns = START_NS
         self.tai_ns = START_NS
-        self._first: int | None = None
+        self.first_ns: int | None = None
 
     def arrive(self, time_ns: int | None) -> None:
         """A packet comes, at `time_ns` nanoseconds since 1970 or, with None, one microsecond after the last one."""
@@ -22,9 +22,9 @@ class VirtualClock:
             self.ktime_ns += STEP_NS
             self.tai_ns += STEP_NS
             return
-        if self._first is None:
-            self._first = time_ns - (self.ktime_ns - START_NS)
-        self.ktime_ns = max(self.ktime_ns, START_NS + time_ns - self._first)
+        if self.first_ns is None:
+            self.first_ns = time_ns - (self.ktime_ns - START_NS)
+        self.ktime_ns = max(self.ktime_ns, START_NS + time_ns - self.first_ns)
         self.tai_ns = time_ns
 
     def advance(self, nanoseconds: int) -> None:

@@ -14,6 +14,7 @@ from xdpsim.loader.model import Object, ProgramSpec
 from xdpsim.maps.map import Map
 from xdpsim.memory.batch import DEFAULT_BATCH
 from xdpsim.net.datapath import MIN_PACKET_BYTES, Result, XdpHook, refusal
+from xdpsim.net.sweep import Sweep
 from xdpsim.sim.outcome import Outcome, outcome_of
 
 if TYPE_CHECKING:
@@ -25,6 +26,21 @@ class Program:
 
     def __init__(self, sim: Sim, loaded: LoadedProgram, runner: Runner) -> None:
         self._sim, self._loaded, self._runner = sim, loaded, runner
+
+    @property
+    def sim(self) -> Sim:
+        """The machine that it runs on."""
+        return self._sim
+
+    @property
+    def loaded(self) -> LoadedProgram:
+        """The program as engines have it."""
+        return self._loaded
+
+    @property
+    def runner(self) -> Runner:
+        """What the engine has made of it."""
+        return self._runner
 
     @property
     def spec(self) -> ProgramSpec:
@@ -40,6 +56,11 @@ class Program:
     def maps(self) -> dict[str, Map]:
         """The maps of the program's object by name; those of `load_insns` are map0, map1 ... unless they were named."""
         return {made.spec.name: made for made in self._loaded.maps}
+
+    @property
+    def reads_only(self) -> bool:
+        """Whether the verifier has seen that packets leave as they came."""
+        return self._loaded.facts.verified and not self._loaded.facts.writes_packet
 
     @property
     def number(self) -> int:
@@ -82,6 +103,13 @@ class Program:
     def hook(self, batch_size: int = DEFAULT_BATCH) -> XdpHook:
         """An XDP hook with this program, for many packets: iterate `hook.run(records)`, then read `hook.totals`."""
         return XdpHook(self._sim.machine, self._loaded, self._runner, batch_size)
+
+    def sweep(self, *, batch_size: int = DEFAULT_BATCH, limit: int | None = None) -> Sweep:
+        """A run over a whole capture that counts at memory speed: iterate `sweep.run(capture)`, read `sweep.swept`.
+
+        `limit` is how many records are read at most.
+        """
+        return Sweep(self._sim.machine, self._loaded, self._runner, batch_size=batch_size, limit=limit)
 
     def replay(self, records: Iterable[Record], *, batch_size: int = DEFAULT_BATCH) -> Iterator[Result]:
         """Run on every record of a capture, in order."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xdpsim.engines.protocol import LoadedProgram
 from xdpsim.errors import Rejected
+from xdpsim.loader.model import ProgramSpec
 from xdpsim.verifier.decide import Decision, decide
 from xdpsim.verifier.explain import Explanation
 from xdpsim.verifier.facts import Facts
@@ -28,12 +29,15 @@ def verified_facts(loaded: LoadedProgram, caps: frozenset[str]) -> Facts:
         return Facts()
     decision = decision_on(loaded, caps)
     if decision.refusal is not None:
-        raise rejected(loaded.spec.name, decision.refusal)
+        raise rejected(loaded.spec, decision.refusal)
     return decision.facts
 
 
-def rejected(name: str, refusal: Explanation) -> Rejected:
+def rejected(spec: ProgramSpec, refusal: Explanation) -> Rejected:
     """The refusal as an exception: Linux's message first, what a person needs below."""
-    message = f"{name}: rejected ({refusal.errno_name}): {refusal.message}"
-    details = {"program": name, **refusal.as_json()}
-    return Rejected(message, hint="\n  ".join(refusal.lines()), errno=refusal.errno, details=details)
+    message = f"{spec.name}: rejected ({refusal.errno_name}): {refusal.message}"
+    lines = refusal.lines()
+    if refusal.slot in spec.poisoned:
+        lines.append(f"libbpf poisoned this insn: {spec.poisoned[refusal.slot]}")
+    details = {"program": spec.name, **refusal.as_json()}
+    return Rejected(message, hint="\n  ".join(lines), errno=refusal.errno, details=details)

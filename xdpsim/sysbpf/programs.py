@@ -21,6 +21,7 @@ _PROG_LOAD = 5
 F_SLEEPABLE = 1 << 4
 F_XDP_HAS_FRAGS = 1 << 5
 _FIRST_LOG_BYTES = 1 << 16
+_LOG_FIXED = 8  # BPF_LOG_FIXED: keep the beginning of a log that is too long
 _MOST_LOG_BYTES = 1 << 28
 _TRIES = 5
 """The verifier gives up with EAGAIN when a signal waits; libbpf tries as often."""
@@ -75,6 +76,14 @@ def verifier_log(definition: ProgramDefinition, log_level: int = 1) -> tuple[int
 def log_tail(definition: ProgramDefinition, log_level: int = 1) -> tuple[int, str]:
     """As verifier_log, but of a log beyond 64 KiB the end only: ENOSPC then takes the place of 0, never of an errno."""
     result, log = _load(definition, log_level, _FIRST_LOG_BYTES)
+    if result >= 0:
+        os.close(result)
+    return max(-result, 0), log
+
+
+def log_head(definition: ProgramDefinition, log_level: int, most_bytes: int) -> tuple[int, str]:
+    """As verifier_log, but of a long log the first `most_bytes` only; ENOSPC then takes the place of 0."""
+    result, log = _load(definition, log_level | _LOG_FIXED, most_bytes)
     if result >= 0:
         os.close(result)
     return max(-result, 0), log

@@ -188,7 +188,7 @@ def adjust_reg_min_max_vals(env: Env, insn: Insn) -> None:
     if not env.bypass_spec_v1 and insn.op in ("add", "sub") and insn.uses_reg:
         sanitize_numbers(env, insn)
     result = told(env, ALU_TRANSFER[insn.op](num, src.num, insn.bits), "alu")
-    link, off = _link(env, insn, dst, src.num) if dst.id and num is dst.num else (0, dst.off)
+    link, off = _link(env, insn, dst, src.num) if dst.id and num is dst.num else _UNLINKED
     regs[insn.dst] = Reg(SCALAR_VALUE, result, off, link, dst.ref, dst.precise)
 
 
@@ -208,27 +208,17 @@ def _adjust_pointer_pair(env: Env, insn: Insn, dst: Reg, src: Reg) -> None:
 def _link(env: Env, insn: Insn, dst: Reg, src: Scalar) -> tuple[int, int]:
     """Id and distance of a linked number after the operation: a constant added once keeps the link."""
     is_word = insn.bits == 64
-    if not env.bpf_capable or insn.op not in ("add", "sub"):
-        return 0, dst.off
-    if is_word:
-        if src.mask:
-            return 0, dst.off
-        added = src.smin
-        if not S32_MIN <= added <= S32_MAX:
-            return 0, 0
-    else:
-        if src.mask & M32:
-            return 0, dst.off
-        if dst.num.umax > M32:
-            return 0, 0
-        added = src.s32_min
-    if insn.op == "sub":
-        if added == S32_MIN:
-            return 0, 0
-        added = -added
-    if dst.id & BPF_ADD_CONST:
-        return 0, 0
-    return dst.id | (BPF_ADD_CONST64 if is_word else BPF_ADD_CONST32), added
+    if not env.bpf_capable or insn.op not in ("add", "sub") or dst.id & BPF_ADD_CONST:
+        return _UNLINKED
+    if src.mask if is_word else src.mask & M32 or dst.num.umax > M32:
+        return _UNLINKED
+    added = src.smin if is_word else src.s32_min
+    if not S32_MIN <= added <= S32_MAX or (insn.op == "sub" and added == S32_MIN):
+        return _UNLINKED
+    return dst.id | (BPF_ADD_CONST64 if is_word else BPF_ADD_CONST32), -added if insn.op == "sub" else added
+
+
+_UNLINKED = (0, 0)
 
 
 def _fork_minus_one_or_zero(env: Env, insn: Insn, dst: Reg, src: Scalar) -> Scalar:

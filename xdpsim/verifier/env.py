@@ -159,7 +159,7 @@ class Env:
         self.notes: list[str] = []
         """Lines told of the insn being looked at, which a refusal repeats."""
         self.seen_exception = False
-        self.seen_direct_write = False
+        self.seen_direct_write = self.packet_given_to_write = False
         self.exception_callback_subprog = 0
         self.has_hist_entry = False
         """Whether the last entry of the current state's jump history is of the insn being looked at."""

@@ -22,7 +22,6 @@ from xdpsim.verifier.regtypes import (
     SCALAR_VALUE,
 )
 from xdpsim.verifier.scalar import within
-from xdpsim.verifier.slots import is_full_scalar_spill
 from xdpsim.verifier.state import (
     BPF_ADD_CONST,
     DYNPTR,
@@ -72,10 +71,9 @@ class Ids:
         return True
 
     def match_scalars(self, old: int, cur: int) -> bool:
-        """As match(); a number without id counts as one that nothing else is linked to (check_scalar_ids)."""
+        """As match(), but nothing rests on the links of a number that was kept without an id (check_scalar_ids)."""
         if not old:
-            self.fresh += 1
-            old = self.fresh
+            return True
         if not cur:
             self.fresh += 1
             cur = self.fresh
@@ -152,54 +150,57 @@ def _scalar_safe(env: Env, old: Reg, cur: Reg, ids: Ids, exact: int) -> bool:
     return within(cur.num, old.num) and ids.match_scalars(old.id, cur.id)
 
 
+_ALL_MISC = bytes([MISC]) * 8
+_INVALID, _UNREAD = bytes([INVALID]), bytes([INVALID, MISC])
+
+
 def _as_scalar(env: Env, slot: Slot) -> Reg | None:
     """What a load of the whole slot gives, where that is a number."""
-    if is_full_scalar_spill(slot):
-        return slot.reg
-    for kind in slot.kinds:
-        if kind != MISC and not (kind == INVALID and env.allow_uninit_stack):
-            return None
-    return UNKNOWN_REG
+    kinds = slot.kinds
+    if kinds[0] == SPILL:
+        return slot.reg if slot.reg.type == SCALAR_VALUE else None
+    if kinds == _ALL_MISC or (env.allow_uninit_stack and not kinds.strip(_UNREAD)):
+        return UNKNOWN_REG
+    return None
 
 
-def stack_safe(env: Env, old: Frame, cur: Frame, ids: Ids, exact: int) -> bool:
-    """Whether what is safe with the stack of `old` is safe with that of `cur`."""
+def stack_differs(env: Env, old: Frame, cur: Frame, ids: Ids, exact: int) -> int:
+    """The first slot of `old` with which something may be safe that is not safe with that of `cur`, else -1."""
     have = len(cur.stack)
     for spi, old_slot in enumerate(old.stack):
         if spi >= have:
             if exact != NOT_EXACT or not _is_unused(env, old_slot):
-                return False
+                return spi
             continue
         cur_slot = cur.stack[spi]
         if old_slot is cur_slot and not old_slot.reg.id and not old_slot.reg.ref:
             continue
         if not _slot_safe(env, old_slot, cur_slot, ids, exact):
-            return False
-    return True
+            return spi
+    return -1
 
 
 def _is_unused(env: Env, slot: Slot) -> bool:
-    return all(kind == INVALID or (kind == MISC and env.allow_uninit_stack) for kind in slot.kinds)
+    return not slot.kinds.strip(_UNREAD if env.allow_uninit_stack else _INVALID)
 
 
 def _slot_safe(env: Env, old: Slot, cur: Slot, ids: Ids, exact: int) -> bool:
     """Byte by byte, as Linux compares: the first byte of a slot that counts may settle the whole slot."""
     if exact != NOT_EXACT and old.kinds != cur.kinds:
         return _exact_prefix_settles(env, old, cur, ids, exact)
-    for place in range(8):
-        kind = old.kinds[place]
-        if kind == INVALID or (kind == MISC and env.allow_uninit_stack):
-            continue
-        old_reg, cur_reg = _as_scalar(env, old), _as_scalar(env, cur)
-        if old_reg is not None and cur_reg is not None:
+    if _is_unused(env, old):
+        return True
+    old_reg = _as_scalar(env, old)
+    if old_reg is not None:
+        cur_reg = _as_scalar(env, cur)
+        if cur_reg is not None:
             return reg_safe(env, old_reg, cur_reg, ids, exact)
-        if kind == MISC and cur.kinds[place] == ZERO_BYTE:
+    for kind, other in zip(old.kinds, cur.kinds, strict=True):
+        if kind == INVALID or (kind == MISC and (env.allow_uninit_stack or other == ZERO_BYTE)):
             continue
-        if kind != cur.kinds[place]:
+        if kind != other:
             return False
-        if place == 7 and not _object_safe(env, old, cur, ids, exact):
-            return False
-    return True
+    return _object_safe(env, old, cur, ids, exact)
 
 
 def _exact_prefix_settles(env: Env, old: Slot, cur: Slot, ids: Ids, exact: int) -> bool:
@@ -252,22 +253,44 @@ def states_equal(env: Env, old: State, cur: State, exact: int) -> bool:
         return False
     if old.in_sleepable != cur.in_sleepable:
         return False
-    ids = Ids(env.id_gen)
-    if not _refs_safe(old, cur, ids):
+    if old.differed is not None and _differs_again(env, old, cur, exact, *old.differed):
         return False
+    ids = Ids(env.id_gen)
     for frameno, a in enumerate(old.frames):
         b = cur.frames[frameno]
         if a.callsite != b.callsite or a.callback_depth > b.callback_depth:
             return False
-        live = env.aux[old.insn_of_frame(frameno)].live_regs_before
         a_regs, b_regs = a.regs, b.regs
-        for regno in range(11):
-            if live >> regno & 1:
-                old_reg, cur_reg = a_regs[regno], b_regs[regno]
-                if old_reg is cur_reg and not old_reg.id and not old_reg.ref:
-                    continue
-                if not reg_safe(env, old_reg, cur_reg, ids, exact):
-                    return False
-        if not stack_safe(env, a, b, ids, exact):
+        for regno in _registers[env.aux[old.insn_of_frame(frameno)].live_regs_before & 0x7FF]:
+            old_reg, cur_reg = a_regs[regno], b_regs[regno]
+            if old_reg is cur_reg and not old_reg.id and not old_reg.ref:
+                continue
+            if not reg_safe(env, old_reg, cur_reg, ids, exact):
+                old.differed = frameno, regno
+                return False
+        spi = stack_differs(env, a, b, ids, exact)
+        if spi >= 0:
+            old.differed = frameno, 11 + spi
             return False
-    return True
+    return _refs_safe(old, cur, ids)
+
+
+def _differs_again(env: Env, old: State, cur: State, exact: int, frameno: int, where: int) -> bool:
+    """Whether the states differ where another one differed from `old` before: most do, as branches part there."""
+    ids = Ids(env.id_gen)
+    a, b = old.frames[frameno], cur.frames[frameno]
+    if where < 11:
+        return not reg_safe(env, a.regs[where], b.regs[where], ids, exact)
+    spi = where - 11
+    return spi < len(b.stack) and not _slot_safe(env, a.stack[spi], b.stack[spi], ids, exact)
+
+
+class _Registers(dict[int, tuple[int, ...]]):
+    """The registers in a mask."""
+
+    def __missing__(self, mask: int) -> tuple[int, ...]:
+        self[mask] = made = tuple(regno for regno in range(11) if mask >> regno & 1)
+        return made
+
+
+_registers = _Registers()

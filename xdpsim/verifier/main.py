@@ -8,6 +8,8 @@ from errno import E2BIG, EBADF, EINVAL
 from typing import TYPE_CHECKING
 
 from xdpsim.btf.linux618 import linux618
+from xdpsim.errors import Unsupported
+from xdpsim.isa.disasm import disasm
 from xdpsim.isa.rows import Family, Imm64
 from xdpsim.maps.spec import MapSpec
 from xdpsim.verifier import check_cfg, fastcall, func_info, live_regs, scc
@@ -78,6 +80,8 @@ def verify(
 ) -> Verdict:
     """Decide as Linux 6.18 decides on loading `spec` with these maps. Never raises for a bad program.
 
+    Unsupported, by name, when it reads variables of the kernel, of which nothing is known here.
+
     `caps` are the capabilities of the loader: "bpf", "perfmon", "net_admin"; none of them is an unprivileged one.
     `log_level` is that of BPF_PROG_LOAD: 1 the path to the refusal, 2 every state, 4 the statistics alone.
     `device_bound` says that it is loaded for one device (BPF_F_XDP_DEV_BOUND_ONLY) and may ask it about packets.
@@ -139,7 +143,9 @@ def _resolve_maps(env: Env) -> None:
     for slot, insn in enumerate(env.code):
         if insn is None or insn.family is not Family.LD_IMM64:
             continue
-        if insn.op in (Imm64.VALUE.name, Imm64.BTF_ID.name, Imm64.FUNC.name):
+        if insn.op == Imm64.BTF_ID.name:
+            raise Unsupported(f"{env.spec.name}: insn {slot} ({disasm(insn)}): btf_id references do not run yet")
+        if insn.op in (Imm64.VALUE.name, Imm64.FUNC.name):
             continue
         if not 0 <= insn.imm < len(env.maps):
             env.fail(EBADF, f"fd {insn.imm} is not pointing to valid bpf_map")

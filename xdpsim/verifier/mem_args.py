@@ -52,6 +52,7 @@ def check_helper_mem_access(env: Env, regno: int, access_size: int, write: bool,
     if kind == PTR_TO_STACK:
         check_stack_range_initialized(env, regno, reg.off, access_size, zero_ok, write, meta)
     elif kind in (PTR_TO_PACKET, PTR_TO_PACKET_META):
+        env.packet_given_to_write |= write
         check_packet_access(env, regno, reg.off, access_size, zero_ok)
     elif kind == PTR_TO_MAP_VALUE:
         check_map_access_type(env, reg, reg.off, access_size, write)

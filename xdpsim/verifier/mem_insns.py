@@ -75,7 +75,10 @@ def save_access_type(env: Env, kind: int, may_mix_trust: bool) -> None:
     if before is None:
         aux.access_type = kind
         return
-    if kind == before or not (kind & BASE_MASK in _COMPILED_APART or before & BASE_MASK in _COMPILED_APART):
+    if kind == before:
+        return
+    aux.notes.setdefault("accesses", {before}).add(kind)
+    if not (kind & BASE_MASK in _COMPILED_APART or before & BASE_MASK in _COMPILED_APART):
         return
     bases = {kind & BASE_MASK, before & BASE_MASK}
     if not may_mix_trust or not bases <= {PTR_TO_MEM, PTR_TO_BTF_ID}:

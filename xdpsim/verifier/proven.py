@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from xdpsim.helpers.ids import HELPERS_BY_ID
 from xdpsim.isa.rows import Family
-from xdpsim.verifier.callinfo import moves_packet
+from xdpsim.verifier.callinfo import TAIL_CALL, moves_packet
 from xdpsim.verifier.facts import Facts, find_facts
 from xdpsim.verifier.regtypes import (
     BASE_MASK,
@@ -16,11 +16,12 @@ from xdpsim.verifier.regtypes import (
     PTR_TO_PACKET,
     PTR_TO_PACKET_META,
     PTR_TO_STACK,
+    PTR_UNTRUSTED,
 )
 from xdpsim.verifier.vmap import VMap
 
 if TYPE_CHECKING:
-    from xdpsim.verifier.env import Env
+    from xdpsim.verifier.env import Aux, Env
 
 REGIONS = {
     PTR_TO_CTX: "context",
@@ -33,14 +34,19 @@ REGIONS = {
 """Kinds of pointers whose accesses the verifier has proven, in the words of Facts.accesses."""
 _PACKET = (PTR_TO_PACKET, PTR_TO_PACKET_META)
 _STORES = (Family.STORE_IMM, Family.STORE_REG, Family.STORE_RELEASE, Family.ATOMIC)
-_PACKET_WRITERS = frozenset({"bpf_xdp_store_bytes", "bpf_skb_store_bytes", "bpf_dynptr_write", "bpf_dynptr_slice_rdwr"})
+_PACKET_WRITERS = frozenset({"bpf_xdp_store_bytes", "bpf_skb_store_bytes", "bpf_dynptr_write"})
+_DYNPTR_READERS = frozenset(
+    f"bpf_dynptr_{name}"
+    for name in "from_skb from_xdp from_skb_meta slice adjust is_null is_rdonly size clone".split()  # noqa: SIM905
+)
+"""Kernel functions that take or make dynptrs and leave the bytes alone: what other ones do may end in the packet."""
 
 
 def facts_of(env: Env) -> Facts:
     """Facts of a program that was accepted; those of the data flow where the walk says nothing more."""
     plain = find_facts(env.code, env.prog_type)
     contexts, accesses, calls, dead = {}, {}, {}, set()
-    writes_packet = env.seen_direct_write
+    writes_packet = env.seen_direct_write or env.packet_given_to_write
     for slot, aux in enumerate(env.aux):
         insn = env.code[slot]
         if insn is None:
@@ -52,9 +58,9 @@ def facts_of(env: Env) -> Facts:
             kind = aux.access_type & BASE_MASK
             if kind == PTR_TO_CTX:
                 contexts[slot] = insn.off
-            accesses[slot] = REGIONS.get(kind, "kernel")
+            accesses[slot] = _region(aux)
             writes_packet |= kind in _PACKET and insn.family in _STORES
-        if isinstance(aux.map_of_call, VMap) and aux.map_of_call.index >= 0:
+        if isinstance(aux.map_of_call, VMap) and aux.map_of_call.index >= 0 and insn.imm != TAIL_CALL:
             calls[slot] = aux.map_of_call.index
         if insn.family in (Family.CALL_HELPER, Family.CALL_KFUNC):
             writes_packet |= moves_packet(env, insn) or _writes_packet(env, slot)
@@ -65,9 +71,23 @@ def facts_of(env: Env) -> Facts:
         verified=True,
         dead=frozenset(dead),
         accesses=accesses,
-        written_maps=frozenset(map_.index for map_ in env.maps if "write" in map_.uses),
+        written_maps=frozenset(map_.index for map_ in env.maps if _is_written(map_)),
         writes_packet=writes_packet,
     )
+
+
+def _region(aux: Aux) -> str:
+    """What an insn goes through; of several kinds only what holds for all of them."""
+    kinds = aux.notes.get("accesses", {aux.access_type})
+    told = {"kernel" if kind & PTR_UNTRUSTED else REGIONS.get(kind & BASE_MASK, "kernel") for kind in kinds}
+    if len(told) == 1:
+        return told.pop()
+    return "kernel" if "kernel" in told else "memory"
+
+
+def _is_written(map_: VMap) -> bool:
+    """A map of maps counts with the maps that it holds."""
+    return "write" in map_.uses or (map_.inner is not None and _is_written(map_.inner))
 
 
 def _writes_packet(env: Env, slot: int) -> bool:
@@ -76,6 +96,7 @@ def _writes_packet(env: Env, slot: int) -> bool:
     if insn is None:
         return False
     if insn.family is Family.CALL_KFUNC:
-        return env.spec.kfuncs[insn.imm] in _PACKET_WRITERS
+        name = env.spec.kfuncs[insn.imm]
+        return ("dynptr" in name and name not in _DYNPTR_READERS) or name.startswith("bpf_crypto_")
     known = HELPERS_BY_ID.get(insn.imm)
     return known is not None and known.name in _PACKET_WRITERS

@@ -1,7 +1,7 @@
 """Where decisions are kept on disk: a bounded folder of the user's cache, of which nothing is believed unchecked.
 
-An entry is JSON that names its own key, behind a checksum. What is cut, foreign, of another key or of another shape is no
-entry, and what cannot be written is lost: either way the program is verified again.
+An entry is JSON that names its own key, behind a checksum. What is cut, foreign, of another key or of another shape is
+no entry, and what cannot be written is lost: either way the program is verified again.
 """
 
 from __future__ import annotations

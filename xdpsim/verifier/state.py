@@ -162,6 +162,7 @@ class State:
         "cleaned",
         "curframe",
         "dfs_depth",
+        "differed",
         "equal_state",
         "first_insn_idx",
         "frames",
@@ -192,8 +193,10 @@ class State:
         self.jmp_history: list[Any] = []
         self.dfs_depth = self.callback_unroll_depth = self.may_goto_depth = 0
         self.equal_state: State | None = None
-        # Of a state that is kept for pruning: how often it was equal or not, and whether it was given up.
+        # Of a state that is kept for pruning: how often it was equal or not, where it differed the last time (frame,
+        # then register or 11 + stack slot), and whether it was given up.
         self.hits = self.misses = 0
+        self.differed: tuple[int, int] | None = None
         self.in_free_list = False
 
     def copy(self) -> State:
@@ -212,6 +215,7 @@ class State:
         made.dfs_depth, made.callback_unroll_depth = self.dfs_depth, self.callback_unroll_depth
         made.may_goto_depth, made.equal_state = self.may_goto_depth, self.equal_state
         made.hits = made.misses = 0
+        made.differed = None
         made.in_free_list = False
         return made
 

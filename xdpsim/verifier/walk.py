@@ -258,8 +258,6 @@ def _ld_imm64(env: Env, insn: Insn, idx: int) -> int:
         regs[insn.dst] = const_reg(insn.imm64)
     elif kind == Imm64.FUNC.name:
         regs[insn.dst] = _function_pointer(env, insn, idx)
-    elif kind == Imm64.BTF_ID.name:
-        regs[insn.dst] = env.aux[idx].notes["ksym"]
     else:
         map_ = env.maps[insn.imm]
         if kind in (Imm64.MAP_FD.name, Imm64.MAP_IDX.name):

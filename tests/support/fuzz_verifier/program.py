@@ -38,9 +38,9 @@ def mistakes(prog_type: str) -> tuple[tuple[str, Chunk | None], ...]:
     return (*found, *((name, None) for name in END_MISTAKES))
 
 
-def write(rng: random.Random, name: str) -> Written:
-    """A program of random size. ValueError when the text is no program, which few are."""
-    prog_type = rng.choices(list(_TYPES), list(_TYPES.values()))[0]
+def write(rng: random.Random, name: str, prog_type: str = "") -> Written:
+    """A program of random size, of any type if none is given. ValueError when the text is no program, which few are."""
+    prog_type = prog_type or rng.choices(list(_TYPES), list(_TYPES.values()))[0]
     shared = Shared(context=_CONTEXTS[prog_type], lacks_perfmon=rng.random() < 0.06)
     needed: Chunk | None = None
     if rng.random() < _SHARE_PLANNED:

@@ -120,6 +120,7 @@ class InterpretedProgram:
     """One program as operations."""
 
     errnos: Mapping[int, int] = {}
+    reads_in_place = False
 
     def __init__(self, engine: InterpreterEngine, program: LoadedProgram) -> None:
         self.engine, self.program = engine, program

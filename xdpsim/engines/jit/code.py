@@ -49,6 +49,7 @@ class Compiled:
     callable: list[int]
     caught_by: int | None
     checks_time: bool
+    reads_in_place: bool
     blocks: list[tuple[int, ...]]
     """Those that the code counts."""
 
@@ -81,6 +82,7 @@ def compiled(program: LoadedProgram, budget: int, *, counts_blocks: bool = False
         list(module.callable),
         module.caught_by,
         module.used.sees_world,
+        program.facts.verified and not program.facts.writes_packet and not (needs.python or module.leaves),
         needs.blocks,
     )
     write_checked(path, made.encode())

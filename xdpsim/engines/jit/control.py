@@ -7,7 +7,7 @@ entry points that the run state points to. What the table has not yet, a trampol
 from __future__ import annotations
 
 from xdpsim.bits import M32, M64
-from xdpsim.engines.fault import FaultKind
+from xdpsim.engines.fault import THROWN, FaultKind
 from xdpsim.engines.jit.function import FunctionEmitter
 from xdpsim.engines.jit.needs import function_symbol
 from xdpsim.helpers.callbacks import MAX_LOOPS, bpf_loop
@@ -62,7 +62,7 @@ def _continue_if(f: FunctionEmitter, condition: str, otherwise: str) -> None:
 
 def throw(f: FunctionEmitter, slot: int) -> None:
     """bpf_throw: leave every function as after a fault; the program's entry catches what was thrown."""
-    f.fault(FaultKind.THROWN, slot, f.register(1))
+    f.fault(THROWN, slot, f.register(1))
     f.place(f.label())
 
 

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Any
 
-from xdpsim.engines.fault import FaultKind, fault_view, record_fault
+from xdpsim.engines.fault import THROWN, FaultKind, fault_view, record_fault
 from xdpsim.engines.jit.code import compiled, load_code
 from xdpsim.engines.jit.module import CALL, ENTRY, RUN_BATCH
 from xdpsim.engines.jit.python_calls import PythonCalls, Unwound
@@ -124,7 +124,7 @@ class JitEngine:
         fault.code, state.insns, state.budget = 0, 0, self.budget
         state.stack_low = state.call_base = self.stack_top
         program.call(place[1], *args)
-        if fault.code == FaultKind.THROWN:
+        if fault.code == THROWN:
             fault.code = 0
             state.stack_low = state.call_base = self.stack_top
             if program.caught_by is not None:
@@ -144,6 +144,7 @@ class CompiledProgram:
         self._state = engine.machine.run_state.address
         made = compiled(program, engine.budget, counts_blocks=engine.counts_blocks)
         self.callable, self.caught_by, self._checks_time = frozenset(made.callable), made.caught_by, made.checks_time
+        self.reads_in_place = made.reads_in_place
         self._blocks = made.blocks
         self._counts = Block(16 * len(made.blocks), "block counts")
         self._code: Any = load_code(made, program, engine.python, self._counts.address)

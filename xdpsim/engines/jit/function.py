@@ -109,7 +109,7 @@ class FunctionEmitter(Text):
         self.needs.context_loads.add((width, family))
         return loader_symbol(width, family)
 
-    def fault(self, kind: FaultKind, slot: int, address: str = "0", size: int | str = 0, is_write: int = 0) -> None:
+    def fault(self, kind: int, slot: int, address: str = "0", size: int | str = 0, is_write: int = 0) -> None:
         """End the function with a fault."""
         details = f"i32 {int(kind)}, i32 {slot}, i64 {address}, i32 {size}, i32 {is_write}"
         self.line(f"call void @record_fault(ptr %state, {details}, i64 {self.insns_up_to(slot)})")

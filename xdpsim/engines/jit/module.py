@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xdpsim.engines.contexts import NATIVE_CONTEXTS
 from xdpsim.engines.exceptions import exception_callback
-from xdpsim.engines.fault import FaultKind
+from xdpsim.engines.fault import THROWN
 from xdpsim.engines.jit import batch
 from xdpsim.engines.jit.access import context_loader
 from xdpsim.engines.jit.emit import EMIT_FAMILY
@@ -81,6 +81,7 @@ class Module:
             counts_blocks,
             EMIT_FAMILY,
         )
+        self.leaves = setting.makes_tail_calls
         self.needs = Needs()
         found = functions(code, sorted(roots))
         emitters = [FunctionEmitter(program, function, self.facts, setting, self.needs) for function in found.values()]
@@ -128,7 +129,7 @@ def _entry(rows: list[Helper], caught_by: int | None, has_stack: bool) -> str:
             arguments = "(ptr %state, i64 %cookie, i64 0, i64 0, i64 0, i64 0)"
             then = f"%x = musttail call i64 @{function_symbol(caught_by)}{arguments}\n  ret i64 %x"
         cookie = _FAULT_AT + FAULT.offset("accessed")
-        call = _CATCHING.format(fault_code=FAULT_CODE, thrown=int(FaultKind.THROWN), cookie=cookie, then=then)
+        call = _CATCHING.format(fault_code=FAULT_CODE, thrown=THROWN, cookie=cookie, then=then)
     return _EXPORTED + _ENTRY.format(
         stack_low=RUN_STATE.offset("stack_low"), call_base=RUN_STATE.offset("call_base"), call=call
     )

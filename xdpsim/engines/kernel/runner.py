@@ -32,6 +32,7 @@ class KernelRunner:
         self.program = program
         self.fd = fd
         self.errnos: dict[int, int] = {}
+        self.reads_in_place = False
         self._engine = engine
         self._test_run = TestRunner(fd)
 
