@@ -15,6 +15,7 @@ from xdpsim.cli.completion import program_names
 from xdpsim.cli.verify import Judged, Judgements
 from xdpsim.cli.verify_progress import VerifyProgress
 from xdpsim.cli.verify_text import print_verdicts
+from xdpsim.errors import Unsupported
 from xdpsim.isa.asm import assemble
 from xdpsim.isa.decode import encode_all
 from xdpsim.loader.load import load_object
@@ -138,6 +139,16 @@ def test_types_that_nobody_verifies(xdpsim: Xdpsim, tmp_path: Path) -> None:
     assert (ran.code, program["verdict"], program["loads"], program["insns"]) == (6, "unsupported", False, None)
     assert "'something/odd'" in program["reason"]
     assert xdpsim("verify", tmp_path / "odd.o", "--type", "xdp").code == 0
+
+
+def test_what_the_verifier_itself_has_not(xdpsim: Xdpsim, monkeypatch: pytest.MonkeyPatch) -> None:
+    def decide(*_: object, **__: object) -> None:
+        raise Unsupported("the kernel types at hand do not hold struct sk_buff")
+
+    monkeypatch.setattr("xdpsim.sim.judging.decide", decide)
+    ran = xdpsim("verify", COUNTER)
+    assert (ran.code, ran.err) == (6, "")
+    assert re.search(r"^xdp_counter  unsupported +the kernel types at hand do not", ran.out, re.MULTILINE)
 
 
 def test_an_object_without_programs(xdpsim: Xdpsim, tmp_path: Path) -> None:

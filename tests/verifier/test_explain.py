@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.verifier_cases import Case, case_name, load_cases
-from tests.support.verifier_linux import Asker
+from tests.support.verifier_linux import STATS, Asker
 from tests.support.verifier_objects import questions
 from tests.support.verifier_ours import ask_ours
 from tests.support.verifier_sources import ask_linux
@@ -22,7 +22,8 @@ from xdpsim.verifier.decide import decide
 from xdpsim.verifier.explain import MOST_STEPS, Explanation, explain
 from xdpsim.verifier.main import verify
 
-MISTAKES = Path(__file__).parents[2] / "programs/mistakes/mistakes.o"
+PROGRAMS = Path(__file__).parents[2] / "programs"
+MISTAKES = PROGRAMS / "mistakes/mistakes.o"
 
 
 def _is_short(case: Case) -> bool:
@@ -179,3 +180,18 @@ def test_refusals_of_the_first_pass(code: str) -> None:
     told = explained(code)
     assert (told.steps, told.registers, told.origins) == ((), (), ())
     assert told.remedy
+
+
+@pytest.mark.live
+def test_the_counts_alone_are_those_of_linux() -> None:
+    asker = Asker()
+    differing = {}
+    for name in ("counter", "option_walk", "mistakes/mistakes"):
+        for program, question, _ in questions(asker, PROGRAMS / f"{name}.o"):
+            if question is None or program.endswith((":long_loop", ":written_context")):
+                continue
+            told = re.sub(r"verification time.*\n", "", ask_linux(asker, question, STATS).log)
+            ours = ask_ours(question.spec, question.maps, question.btf, caps=question.caps, log_level=STATS).log
+            if told.strip("\0\n") != ours.strip():
+                differing[program] = told, ours
+    assert differing == {}

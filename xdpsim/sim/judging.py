@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from xdpsim.analysis.needs import Need, kernel_needed, missing, object_needs
+from xdpsim.errors import Unsupported
 from xdpsim.loader.core.target import read_target
 from xdpsim.loader.load import load_object
 from xdpsim.loader.model import Object, ProgramSpec
@@ -101,17 +102,25 @@ def _judged(
         return Judgement(spec, UNSUPPORTED, reason=spec.unsupported)
     started = time.perf_counter()
     told = partial(watch, spec) if watch is not None else None
-    log = ""
-    if conditions.strict_alignment or conditions.log_level:
-        verdict = verify_as_loaded(
-            *(spec, source.maps, source.btf),
-            caps=conditions.caps,
-            log_level=conditions.log_level,
-            strict_alignment=conditions.strict_alignment,
-            watch=told,
-        )
-        decision, log = decision_of(verdict), verdict.log
-    else:
-        decision = decide(spec, source.maps, source.btf, caps=conditions.caps, watch=told)
+    try:
+        decision, log = _decided(source, spec, conditions, told)
+    except Unsupported as err:
+        return Judgement(spec, UNSUPPORTED, reason=err.message)
     state = ACCEPTED if decision.accepted else REJECTED
     return Judgement(spec, state, decision, elapsed_s=time.perf_counter() - started, log=log)
+
+
+def _decided(
+    source: Object, spec: ProgramSpec, conditions: Conditions, watch: Callable[[Env], None] | None
+) -> tuple[Decision, str]:
+    """What is decided, and Linux's log where one is wanted."""
+    if not conditions.strict_alignment and not conditions.log_level:
+        return decide(spec, source.maps, source.btf, caps=conditions.caps, watch=watch), ""
+    verdict = verify_as_loaded(
+        *(spec, source.maps, source.btf),
+        caps=conditions.caps,
+        log_level=conditions.log_level,
+        strict_alignment=conditions.strict_alignment,
+        watch=watch,
+    )
+    return decision_of(verdict), verdict.log

@@ -9,6 +9,7 @@ from errno import EACCES, EFAULT
 from typing import TYPE_CHECKING
 
 from xdpsim.verifier import history, linked
+from xdpsim.verifier.env import LOG_LEVEL
 from xdpsim.verifier.history import DST_REG_STACK, SRC_REG_STACK, Linked
 from xdpsim.verifier.log import print_insn_state
 from xdpsim.verifier.nulls import mark_ptr_or_null_regs, non_null, not_null
@@ -99,7 +100,7 @@ def check_cond_jmp_op(env: Env, insn: Insn, idx: int) -> int:
     other = idx + 1 if taken else idx + insn.off + 1
     if not env.bypass_spec_v1:
         sanitize_speculative_path(env, insn, other, idx)
-    if env.log_level:
+    if env.log_level & LOG_LEVEL:
         print_insn_state(env, env.cur, env.cur.curframe)
     return idx + insn.off + 1 if taken else idx + 1
 
@@ -189,7 +190,7 @@ def _both_ways(env: Env, insn: Insn, idx: int, dst: Reg, src: Reg) -> int:
             linked.sync(other, other_regs[regno], at, found)
     if dst.type != SCALAR_VALUE:
         _learn_of_pointers(env, insn, dst, src, this, other)
-    if env.log_level:
+    if env.log_level & LOG_LEVEL:
         print_insn_state(env, this, frameno)
     return idx + 1
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ALL_CAPS = frozenset({"bpf", "perfmon", "net_admin"})
 LOG_LEVEL1, LOG_LEVEL2, LOG_STATS = 1, 2, 4
+LOG_LEVEL = LOG_LEVEL1 | LOG_LEVEL2
+"""Levels at which insns and states are told (BPF_LOG_LEVEL); the counts alone leave both out."""
 ENOTSUPP = 524
 """The kernel's own errno, which the headers for programs do not have."""
 

@@ -13,6 +13,7 @@ from xdpsim.errors import XdpsimBug
 from xdpsim.progtypes.returns import return_range
 from xdpsim.verifier.branch import push_stack
 from xdpsim.verifier.callinfo import calls_back_later, calls_back_sleepable
+from xdpsim.verifier.env import LOG_LEVEL
 from xdpsim.verifier.func_args import check_subprog_call
 from xdpsim.verifier.locks import in_sleepable
 from xdpsim.verifier.log import print_state, type_str
@@ -62,7 +63,7 @@ def check_func_call(env: Env, insn: Insn, idx: int) -> int:
     _enter(env, state, subprog, idx, _set_callee)
     clear_caller_saved(env, caller.regs)
     env.stack_live.reset_callchain()
-    if env.log_level:
+    if env.log_level & LOG_LEVEL:
         env.verbose("caller:\n")
         print_state(env, state, caller.frameno, True)
         env.verbose("callee:\n")
@@ -150,7 +151,7 @@ def prepare_func_exit(env: Env, idx: int) -> int:
     else:
         caller.regs[0] = r0
         next_idx = callee.callsite + 1
-    if env.log_level:
+    if env.log_level & LOG_LEVEL:
         env.verbose("returning from callee:\n")
         print_state(env, state, callee.frameno, True)
         env.verbose(f"to caller at {next_idx}:\n")

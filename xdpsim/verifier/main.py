@@ -18,7 +18,7 @@ from xdpsim.verifier.entry import check_main, check_subprogs_by_themselves
 from xdpsim.verifier.env import ALL_CAPS, ENOTSUPP, Env, Refusal
 from xdpsim.verifier.load_rules import check_may_load, check_sleepable
 from xdpsim.verifier.map_rules import check_map_prog_compatibility
-from xdpsim.verifier.stack_depth import check_max_stack_depth
+from xdpsim.verifier.stack_depth import add_inlined_loops, check_max_stack_depth
 from xdpsim.verifier.stack_live import StackLiveness
 from xdpsim.verifier.subprogs import check_subprogs, find_subprogs
 from xdpsim.verifier.vmap import VMap
@@ -135,6 +135,7 @@ def _check(env: Env) -> None:
     check_subprogs_by_themselves(env)
     fastcall.drop_pairs(env)
     check_max_stack_depth(env)
+    add_inlined_loops(env)
 
 
 def _resolve_maps(env: Env) -> None:

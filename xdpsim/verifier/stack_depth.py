@@ -14,6 +14,7 @@ from xdpsim.verifier.state import MAX_FRAMES
 from xdpsim.verifier.subprogs import callee_slot, is_func_address, subprog_at
 
 _MAX_STACK, _MAX_BEFORE_TAIL_CALL = 512, 256
+_INLINED_LOOP_BYTES = 24
 _PRIVATE_STACK_BYTES = 64
 """BPF_PRIV_STACK_MIN_SIZE: functions with less stay on the kernel's stack."""
 _PRIVATE_STACK_TYPES = frozenset({"KPROBE", "TRACEPOINT", "PERF_EVENT", "RAW_TRACEPOINT", "TRACING", "LSM"})
@@ -26,6 +27,18 @@ def check_max_stack_depth(env: Env) -> None:
     for number in range(len(subprogs) - 1, -1, -1):
         if number == 0 or subprogs[number].is_async_cb:
             _Walk(env, private and number == 0).run(number)
+
+
+def add_inlined_loops(env: Env) -> None:
+    """Functions whose bpf_loop calls are put in the place of the call keep three registers there (optimize_bpf_loop).
+
+    Nothing is refused for it: the check comes before.
+    """
+    subprogs = env.subprogs
+    for number, subprog in enumerate(subprogs[:-1]):
+        slots = range(subprog.start, subprogs[number + 1].start)
+        if any(env.aux[slot].notes.get("loop_inline", (False,))[0] for slot in slots):
+            subprog.stack_depth += _INLINED_LOOP_BYTES + -subprog.stack_depth % 8
 
 
 class _Walk:

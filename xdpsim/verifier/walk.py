@@ -11,7 +11,7 @@ from xdpsim.progtypes.loading import LOAD_RULES
 from xdpsim.verifier import history
 from xdpsim.verifier.alu import check_alu_op
 from xdpsim.verifier.branch import check_cond_jmp_op, check_may_goto, push_stack
-from xdpsim.verifier.env import Refusal
+from xdpsim.verifier.env import LOG_LEVEL, Refusal
 from xdpsim.verifier.functions import check_exit, check_func_call, prepare_func_exit
 from xdpsim.verifier.helper_call import check_helper_call
 from xdpsim.verifier.kfunc_call import SPIN_ALLOWED, THROW, check_kfunc_call
@@ -73,7 +73,7 @@ def do_check(env: Env) -> None:
         else:
             if here.jmp_point:
                 history.push(env, state)
-            if env.log_level:
+            if env.log_level & LOG_LEVEL:
                 _print_insn(env, print_next and env.log_level & 2)
                 if env.log_level & 2:
                     print_next = False
@@ -127,7 +127,7 @@ def _step(env: Env, idx: int) -> int | None:
 
 
 def _print_safe(env: Env, print_next: bool) -> None:
-    if env.log_level:
+    if env.log_level & LOG_LEVEL:
         how = " (speculative execution)" if env.cur.speculative else ""
         if print_next:
             env.verbose(f"\nfrom {env.prev_insn_idx} to {env.insn_idx}{how}: safe\n")
