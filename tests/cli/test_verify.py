@@ -11,7 +11,6 @@ import pytest
 
 from tests.cli.conftest import Xdpsim
 from tests.support.elf_writer import ElfWriter
-from xdpsim.cli.completion import program_names
 from xdpsim.cli.verify import Judged, Judgements
 from xdpsim.cli.verify_progress import VerifyProgress
 from xdpsim.cli.verify_text import print_verdicts
@@ -293,10 +292,17 @@ def test_progress() -> None:
     assert said == ["1 of 2, right: 29 insns walked", "2 of 2, right"]
 
 
-def test_programs_of_all_objects_are_completed(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Line:
-        params = {"obj": [MISTAKES, COUNTER, "nowhere.o"]}
-        args: tuple[str, ...] = ()
-
-    assert program_names(Line(), "wri") == ["written_context", "written_constant"]
-    assert program_names(Line(), "xdp_") == ["xdp_counter"]
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        (f"verify {MISTAKES} -p wri", ["written_context", "written_constant"]),
+        (f"verify {COUNTER} {MISTAKES} -p ri", ["right"]),
+        (f"verify {MISTAKES} {COUNTER} nowhere.o -p xdp_", ["xdp_counter"]),
+        ("verify --st", ["--strict-alignment"]),
+    ],
+)
+def test_the_shell_completes(xdpsim: Xdpsim, line: str, names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_XDPSIM_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", f"xdpsim {line}")
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split())))
+    assert xdpsim().out.split() == names

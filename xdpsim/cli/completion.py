@@ -25,8 +25,8 @@ class _Line(Protocol):
 
 def program_names(ctx: _Line, incomplete: str) -> list[str]:
     """Programs of OBJ, or of all of several."""
-    given = ctx.params.get("obj") or next(iter(ctx.args), None)
-    paths = given if isinstance(given, (list, tuple)) else [given] if given else []
+    given = ctx.params.get("obj") or list(ctx.args)
+    paths = given if isinstance(given, (list, tuple)) else [given]
     return list(dict.fromkeys(name for path in paths for name in _programs(path) if name.startswith(incomplete)))
 
 
