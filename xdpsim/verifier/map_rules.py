@@ -123,7 +123,7 @@ def record_func_key(env: Env, vmap: VMap | None, func_id: int, insn_idx: int) ->
     if func_id != TAIL_CALL:
         return
     if vmap is None or vmap.spec.type != "PROG_ARRAY":
-        env.fail(errno.EINVAL, "expected prog array map for tail call")
+        env.fail_unended(errno.EINVAL, "expected prog array map for tail call")
     reg: Reg = env.regs[3]
     aux, number = env.aux[insn_idx], reg.num.value
     if reg.type != SCALAR_VALUE or reg.num.mask or number >= vmap.spec.max_entries:
