@@ -1,4 +1,4 @@
-"""A refused program on standard output, as --json wants it; stderr and the exit code are errors.py's."""
+"""A program that the verifier refuses, on standard output as --json wants it; errors.py tells it on stderr."""
 
 from __future__ import annotations
 
