@@ -69,7 +69,7 @@ def facts_of(env: Env) -> Facts:
         call_maps=calls,
         stack_bytes=plain.stack_bytes,
         verified=True,
-        dead=frozenset(dead),
+        dead=frozenset(sorted(dead)),  # as decoded ones are made: the jit goes by the text of facts
         accesses=accesses,
         written_maps=frozenset(map_.index for map_ in env.maps if _is_written(map_)),
         writes_packet=writes_packet,
