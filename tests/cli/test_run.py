@@ -25,8 +25,8 @@ UNKNOWN = insn(0xB7, 0, imm=77) + END
 REDIRECT = insn(0xB7, 1, imm=5) + insn(0xB7, 2) + insn(0x85, imm=23) + END
 WILD = insn(0xB7, 1) + insn(0x79, 0, 1) + END
 FIELDS = [
-    "object", "program", "engine", "capture", "packets", "bytes", "verdicts", "faults", "fault_samples", "errors",
-    "drops", "maps", "insns", "elapsed_s", "packets_per_s", "capture_error", "interrupted",
+    "object", "program", "engine", "verified", "capture", "packets", "bytes", "verdicts", "faults", "fault_samples",
+    "errors", "drops", "maps", "insns", "elapsed_s", "packets_per_s", "capture_error", "interrupted",
 ]  # fmt: skip
 
 

@@ -174,7 +174,7 @@ def test_poison_hurts_only_where_it_is_reached(tmp_path: Path, engine: str) -> N
     if engine == "jit" and runtime.is_python():
         pytest.skip("the jit needs the native runtime")
     data = compile_c(KERNEL + GONE + GUARDED, tmp_path)
-    with pytest.raises(xdpsim.Rejected, match=r"libbpf poisoned this insn: .* struct nowhere.x .field byte offset."):
+    with pytest.raises(xdpsim.Rejected, match=r"libbpf poisoned this insn: .* struct nowhere\.x \(field byte offset\)"):
         xdpsim.Sim(engine=engine).load(data)["f"]
     programs = xdpsim.Sim(engine=engine, verify=False).load(data, name="f.o")
     for name, about in (("f", "struct nowhere.x (field byte offset)"), ("huge", "enum gone::GONE (enumval value)")):

@@ -95,7 +95,7 @@ class Watch:
 
 
 def _agrees(fact: str, kind: str) -> bool:
-    """Whether an address of that name is what the fact says; helpers' memory is a map's, a ring's, an object's."""
+    """Whether an address of that name is what the fact says; other memory is a map's, a ring's or an object's."""
     known = {"context": {"context"}, "stack": {"stack"}, "packet": {"packet", "meta"}, "map_value": {"map"}}
     return kind in known[fact] if fact in known else True
 

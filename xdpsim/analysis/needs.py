@@ -20,7 +20,7 @@ from xdpsim.isa.rows import ST, STX, Family
 from xdpsim.isa.since import STORE_IMM_TO_CONTEXT, insn_since
 from xdpsim.loader.model import Line, Object, ProgramSpec
 from xdpsim.maps.spec import MapSpec
-from xdpsim.maps.types import MAP_FLAGS, MAP_TYPES
+from xdpsim.maps.types import BPF_F_MMAPABLE, MAP_FLAGS, MAP_TYPES
 from xdpsim.progtypes.attach import ATTACH_SINCE, AttachType
 from xdpsim.progtypes.loading import LOAD_RULES
 from xdpsim.progtypes.rows import PROG_TYPES
@@ -119,7 +119,10 @@ def _types(spec: ProgramSpec) -> Iterator[Need]:
 def _map(spec: MapSpec) -> Iterator[Need]:
     if spec.type in MAP_TYPES:
         yield Need(MAP_TYPES[spec.type].since, f"map type {spec.type}")
+    holds_globals = spec.initial is not None
     for flag in MAP_FLAGS.values():
+        if holds_globals and flag.bit == BPF_F_MMAPABLE:
+            continue  # libbpf leaves it out where Linux has it not (bpf_object__sanitize_maps)
         if spec.flags & flag.bit:
             yield Need(flag.since, f"map flag {flag.name}")
     if spec.inner is not None:

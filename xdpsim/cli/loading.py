@@ -1,4 +1,4 @@
-"""The options that say how an object is loaded: --type, --set, --btf, --no-verify, as `run` and `trace` take them."""
+"""How an object is loaded: the options --type, --set, --btf and --no-verify, as `run` and `trace` take them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A refused program on standard output, as --json wants it; stderr and the exit code are errors.py's."""
+"""A program that the verifier refuses, on standard output as --json wants it; errors.py tells it on stderr."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from xdpsim.cli.output import emit
+from xdpsim.cli.verify_json import Json, refusal_form
 from xdpsim.errors import Rejected
+from xdpsim.verifier.explain import Explanation
 
 TO_RUN_IT = "run it all the same, with every access checked: --no-verify"
-FIELDS = ("program", "message", "slot", "insn", "place", "path", "registers", "remedy")
 
 
 @contextmanager
@@ -26,11 +27,10 @@ def rejections(as_json: bool) -> Iterator[None]:
         raise
 
 
-def rejection(refused: Rejected) -> dict[str, object]:
-    """A refusal by its parts; those that only our verifier tells are null where Linux's refused."""
-    known = {"message": refused.message, **refused.details}
-    return {
-        "errno": refused.errno,
-        **{name: known.get(name) for name in FIELDS},
-        "log": refused.log or None,
-    }
+def rejection(refused: Rejected) -> Json:
+    """A refusal as `verify --json` tells it; what only our verifier tells is null where Linux's refused."""
+    if refused.details:
+        told = refusal_form(Explanation.from_json(refused.details))
+    else:
+        told = refusal_form(Explanation(refused.errno, refused.message))
+    return {"program": refused.details.get("program"), **told, "log": refused.log or None}

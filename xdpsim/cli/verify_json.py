@@ -50,7 +50,7 @@ def _program(judgement: Judgement, linux: str) -> Json:
         "remembered": decision.remembered if decision else False,
         "elapsed_s": round(judgement.elapsed_s, 6),
         "reason": judgement.reason or None,
-        "refusal": _refusal(decision.refusal) if decision and decision.refusal else None,
+        "refusal": refusal_form(decision.refusal) if decision and decision.refusal else None,
         "kernel_needed": judgement.kernel_needed if linux else None,
         "needed_for": list(judgement.needed_for) if linux else None,
         "lacks": [_need(need) for need in judgement.lacks] if linux else None,
@@ -58,7 +58,8 @@ def _program(judgement: Judgement, linux: str) -> Json:
     }
 
 
-def _refusal(refusal: Explanation) -> Json:
+def refusal_form(refusal: Explanation) -> Json:
+    """A refusal by its parts; null where there is nothing."""
     has_place = bool(refusal.file)
     return {
         "errno": refusal.errno_name,

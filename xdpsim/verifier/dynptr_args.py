@@ -64,4 +64,6 @@ def process_dynptr_func(env: Env, regno: int, insn_idx: int, flags: int, clone_r
         name = _NAMES.get(wanted, "<invalid>")
         env.fail(errno.EINVAL, f"Expected a dynptr of type {name} as arg #{regno - 1}")
     if reg.type == PTR_TO_STACK:
-        env.stack_live.mark_read(reg.frameno, env.insn_idx, 3 << dynptr_spi(env, reg) - 1)
+        slots = 3 << dynptr_spi(env, reg) - 1
+        env.stack_live.mark_read(reg.frameno, env.insn_idx, slots)
+        env.scratched_slots |= slots

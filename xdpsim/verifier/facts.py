@@ -59,8 +59,8 @@ class Facts:
     dead: frozenset[int] = frozenset()
     """Slots that are never reached."""
     accesses: dict[int, str] = field(default_factory=dict)
-    """What each load, store or atomic goes through: "context", "stack", "packet", "map_value", "memory" (inside,
-    of one or several of these) or "kernel", which may still fail."""
+    """What each load, store or atomic goes through: "context", "stack", "packet", "map_value", "memory" (it lies inside
+    other memory, or of several of these) or "kernel", which may still fail."""
     written_maps: frozenset[int] | None = None
     """Indexes of maps whose values, or the values of maps in them, a store or a call of the program may change."""
     writes_packet: bool = True

@@ -38,6 +38,7 @@ def process_irq_flag(env: Env, regno: int, kfunc: str) -> None:
     if spi < 0 or not stack[spi].reg.ref or stack[spi].kinds != _FLAG_BYTES:
         env.fail(errno.EINVAL, f"expected an initialized irq flag as arg#{regno - 1}")
     env.stack_live.mark_read(reg.frameno, env.insn_idx, 1 << spi)
+    env.scratched_slots |= 1 << spi
     _restore(env, reg, spi, _RESTORES[kfunc])
 
 

@@ -55,6 +55,7 @@ def process_iter_arg(env: Env, regno: int, insn_idx: int, meta: Meta) -> None:
         env.fail(errno.EPROTO, f"expected an RCU CS when using {kfunc.name}")
     spi = object_spi(env, reg, "iter", slots)
     env.stack_live.mark_read(reg.frameno, env.insn_idx, _mask(spi, slots))
+    env.scratched_slots |= _mask(spi, slots)
     meta.iter_spi, meta.iter_frameno = spi, reg.frameno
     meta.ref_obj_id = env.cur.frames[reg.frameno].stack[spi].reg.ref
     if kfunc.flags & ITER_DESTROY:

@@ -9,7 +9,6 @@ from bisect import bisect_right
 from typing import Any
 
 from xdpsim.bits import M64, signed
-from xdpsim.maps.spec import MapSpec
 from xdpsim.sysbpf.maps import kernel_name
 from xdpsim.verifier import regtypes as rt
 from xdpsim.verifier.env import Env
@@ -17,6 +16,7 @@ from xdpsim.verifier.func_info import string_at
 from xdpsim.verifier.insn_text import insn_text
 from xdpsim.verifier.scalar_text import range_parts, snum_text, unum_text
 from xdpsim.verifier.state import BPF_ADD_CONST, DYNPTR, ITER, SPILL, Reg, Slot, State
+from xdpsim.verifier.vmap import VMap
 
 _ALIGNMENT, _MIN_ALIGNMENT = 40, 8
 _KIND_CHARS = "?rm0dif"
@@ -114,7 +114,7 @@ def _attributes(reg: Reg) -> list[str]:
     if kind & (rt.MEM_ALLOC | rt.NON_OWN_REF) == rt.MEM_ALLOC | rt.NON_OWN_REF:
         pieces.append("non_own_ref")
     if base in _MAP_POINTERS:
-        pieces += _map_pieces(reg.extra[0].spec)
+        pieces += _map_pieces(reg.extra[0])
     if reg.off:
         pieces.append(f"off={snum_text(reg.off)}")
     if kind in rt.PACKET_TYPES:
@@ -126,8 +126,9 @@ def _attributes(reg: Reg) -> list[str]:
     return pieces
 
 
-def _map_pieces(spec: MapSpec) -> list[str]:
-    name = kernel_name(spec.name).decode()
+def _map_pieces(map_: VMap) -> list[str]:
+    spec = map_.spec
+    name = kernel_name(spec.name).decode() if map_.index >= 0 else ""  # the pattern of inner maps has none
     return [*([f"map={name}"] if name else []), f"ks={spec.key_size}", f"vs={spec.value_size}"]
 
 

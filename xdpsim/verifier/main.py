@@ -18,7 +18,7 @@ from xdpsim.verifier.entry import check_main, check_subprogs_by_themselves
 from xdpsim.verifier.env import ALL_CAPS, ENOTSUPP, Env, Refusal
 from xdpsim.verifier.load_rules import check_may_load, check_sleepable
 from xdpsim.verifier.map_rules import check_map_prog_compatibility
-from xdpsim.verifier.stack_depth import add_inlined_loops, check_max_stack_depth
+from xdpsim.verifier.stack_depth import add_of_inlined, check_max_stack_depth, depths
 from xdpsim.verifier.stack_live import StackLiveness
 from xdpsim.verifier.subprogs import check_subprogs, find_subprogs
 from xdpsim.verifier.vmap import VMap
@@ -135,7 +135,7 @@ def _check(env: Env) -> None:
     check_subprogs_by_themselves(env)
     fastcall.drop_pairs(env)
     check_max_stack_depth(env)
-    add_inlined_loops(env)
+    add_of_inlined(env)
 
 
 def _resolve_maps(env: Env) -> None:
@@ -175,7 +175,7 @@ def _check_direct_value(env: Env, map_: VMap, insn: Insn) -> None:
 def _fill(verdict: Verdict, env: Env) -> None:
     verdict.insns_processed, verdict.total_states = env.insn_processed, env.total_states
     verdict.peak_states, verdict.max_states_per_insn = env.peak_states, env.max_states_per_insn
-    verdict.stack_depth = tuple(subprog.stack_depth for subprog in env.subprogs[:-1])
+    verdict.stack_depth = depths(env, accepted=verdict.accepted)
     if env.log_level:
         if env.log_level & 4:
             env.log.append(f"stack depth {'+'.join(map(str, verdict.stack_depth))}\n")

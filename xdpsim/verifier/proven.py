@@ -37,7 +37,7 @@ _STORES = (Family.STORE_IMM, Family.STORE_REG, Family.STORE_RELEASE, Family.ATOM
 _PACKET_WRITERS = frozenset({"bpf_xdp_store_bytes", "bpf_skb_store_bytes", "bpf_dynptr_write"})
 _DYNPTR_READERS = frozenset(
     f"bpf_dynptr_{name}"
-    for name in "from_skb from_xdp from_skb_meta slice adjust is_null is_rdonly size clone".split()  # noqa: SIM905
+    for name in ("from_skb", "from_xdp", "from_skb_meta", "slice", "adjust", "is_null", "is_rdonly", "size", "clone")
 )
 """Kernel functions that take or make dynptrs and leave the bytes alone: what other ones do may end in the packet."""
 
@@ -69,7 +69,7 @@ def facts_of(env: Env) -> Facts:
         call_maps=calls,
         stack_bytes=plain.stack_bytes,
         verified=True,
-        dead=frozenset(dead),
+        dead=frozenset(sorted(dead)),  # as decoded ones are made: the jit goes by the text of facts
         accesses=accesses,
         written_maps=frozenset(map_.index for map_ in env.maps if _is_written(map_)),
         writes_packet=writes_packet,

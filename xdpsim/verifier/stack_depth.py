@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import errno
 
+from xdpsim.isa.rows import Family
 from xdpsim.verifier.callinfo import throws
 from xdpsim.verifier.env import Env
 from xdpsim.verifier.state import MAX_FRAMES
 from xdpsim.verifier.subprogs import callee_slot, is_func_address, subprog_at
 
 _MAX_STACK, _MAX_BEFORE_TAIL_CALL = 512, 256
-_INLINED_LOOP_BYTES = 24
+_INLINED_LOOP_BYTES, _MAY_GOTO_BYTES = 24, 16
 _PRIVATE_STACK_BYTES = 64
 """BPF_PRIV_STACK_MIN_SIZE: functions with less stay on the kernel's stack."""
 _PRIVATE_STACK_TYPES = frozenset({"KPROBE", "TRACEPOINT", "PERF_EVENT", "RAW_TRACEPOINT", "TRACING", "LSM"})
@@ -29,16 +30,34 @@ def check_max_stack_depth(env: Env) -> None:
             _Walk(env, private and number == 0).run(number)
 
 
-def add_inlined_loops(env: Env) -> None:
-    """Functions whose bpf_loop calls are put in the place of the call keep three registers there (optimize_bpf_loop).
+def add_of_inlined(env: Env) -> None:
+    """What is put in the place of bpf_loop calls and may_goto keeps values on the stack.
 
-    Nothing is refused for it: the check comes before.
+    Nothing is refused for it: the check comes before. Follows optimize_bpf_loop and do_misc_fixups.
     """
-    subprogs = env.subprogs
-    for number, subprog in enumerate(subprogs[:-1]):
-        slots = range(subprog.start, subprogs[number + 1].start)
+    for number, subprog in enumerate(env.subprogs[:-1]):
+        slots = _walked(env, number)
         if any(env.aux[slot].notes.get("loop_inline", (False,))[0] for slot in slots):
             subprog.stack_depth += _INLINED_LOOP_BYTES + -subprog.stack_depth % 8
+        if any(insn is not None and insn.family is Family.MAY_GOTO for insn in map(env.code.__getitem__, slots)):
+            subprog.stack_depth += _MAY_GOTO_BYTES
+
+
+def depths(env: Env, *, accepted: bool) -> tuple[int, ...]:
+    """Bytes of stack by function, as Linux counts them in the end: of an accepted program without dead functions."""
+    found = tuple(subprog.stack_depth for subprog in env.subprogs[:-1]) or (0,)
+    if not accepted:
+        return found
+    if env.bpf_capable:
+        found = tuple(depth for number, depth in enumerate(found) if _walked(env, number))
+    has_throw = any(insn is not None and throws(env, insn) and env.aux[slot].seen for slot, insn in enumerate(env.code))
+    return (*found, 0) if has_throw and not env.exception_callback_subprog else found
+
+
+def _walked(env: Env, number: int) -> list[int]:
+    """The slots of a function that some path comes to."""
+    slots = range(env.subprogs[number].start, env.subprogs[number + 1].start)
+    return [slot for slot in slots if env.aux[slot].seen]
 
 
 class _Walk:
