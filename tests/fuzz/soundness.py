@@ -16,9 +16,10 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import cache
 
 from tests.fuzz.verifier import chunks
-from tests.support.fuzz_verifier.mutation import mutate
+from tests.support.fuzz_verifier.mutation import case_sources, mutate, sources
 from tests.support.fuzz_verifier.program import write
 from tests.support.soundness_runs import Ran, run_accepted
 from tests.support.verifier_sources import Question
@@ -28,12 +29,17 @@ _SHARE_MUTATED = 0.2
 _KINDS = ("problems", "faults", "differing")
 
 
+@cache
+def _cases() -> tuple[Question, ...]:
+    return tuple(question for question in case_sources() if question.spec.type == "XDP")
+
+
 def case(seed: int, number: int) -> Question:
     """Program `number` of a seed, by itself."""
     rng = random.Random(f"soundness {seed}:{number}")
     name = f"soundness {seed}:{number}"
     if rng.random() < _SHARE_MUTATED:
-        return mutate(rng, name)
+        return mutate(rng, name, rng.choice((sources(), _cases())))
     while True:
         try:
             return write(rng, name, "XDP").question
@@ -66,6 +72,7 @@ class Tally:
         self.counts["compared whole"] += ran.walked.is_whole
         self.counts["of them given up"] += bool(ran.given_up)
         self.counts["not compared with the jit, for they tell addresses"] += ran.tells_addresses
+        self.counts["faulting in kernel memory that is not there"] += bool(ran.kernel_memory)
         self.counts["numbers of pruned walks only where precise"] += not ran.walked.has_numbers
         for kind in _KINDS:
             if found := getattr(ran, kind):
