@@ -24,7 +24,9 @@ from xdpsim.verifier.scalar import const
 from xdpsim.verifier.state import Reg
 
 ROOT = Path(__file__).parents[2]
-OBJECTS = sorted(path.stem for path in (ROOT / "programs").glob("*.o"))
+TOO_LONG = {"classifier", "l4lb"}
+"""Of walks of 95,000 insns and more, all states take a minute to keep and search."""
+OBJECTS = sorted({path.stem for path in (ROOT / "programs").glob("*.o")} - TOO_LONG)
 PACKETS = 24
 RANDOM = 40
 LINUX_IS_WRONG = {
