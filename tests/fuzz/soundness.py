@@ -18,7 +18,6 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import cache
 
-from tests.fuzz.verifier import chunks
 from tests.support.fuzz_verifier.mutation import case_sources, mutate, sources
 from tests.support.fuzz_verifier.program import write
 from tests.support.soundness_runs import Ran, run_accepted
@@ -26,6 +25,7 @@ from tests.support.verifier_sources import Question
 from xdpsim.isa.disasm import disasm_all
 
 _SHARE_MUTATED = 0.2
+_CHUNK = 25
 _KINDS = ("problems", "faults", "differing")
 
 
@@ -118,7 +118,8 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     tally, began, first = Tally(), time.monotonic(), options.start
     with ProcessPoolExecutor(options.processes) as pool:
-        pieces = list(chunks(options.start, options.count))
+        end = options.start + options.count
+        pieces = [(at, min(at + _CHUNK, end)) for at in range(options.start, end, _CHUNK)]
         waiting = [pool.submit(compare, options.seed, *piece) for piece in pieces]
         try:
             for done, (first, _) in zip(waiting, pieces, strict=True):  # noqa: B007  told when a process dies
