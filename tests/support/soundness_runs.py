@@ -27,6 +27,8 @@ BUDGET = 20_000
 """Insns after which a run is given up: loops of a million rounds tell no more than shorter ones."""
 MOST_WALKED = 60_000
 """Of longer walks not all states are kept."""
+MOST_COMPARED = 100_000
+"""Comparisons of an insn's values with one state: in long loops through many states each takes many."""
 _PCAPS = Path(__file__).parents[2] / "pcaps"
 _LENGTHS = (14, 15, 18, 20, 33, 34, 35, 42, 54, 60, 64, 65, 128, 300, 1500)
 _EDGES = (0, 1, 2, 3, 7, 8, 31, 63, 64, 127, 128, 255)
@@ -133,7 +135,7 @@ def run_accepted(question: Question, seed: int, packets: int = 3, limit: int = 5
     try:
         bench = Bench("interpreter", q, seed)
         program = bench.ready(facts)
-        watch = Watch(bench.sim, lambda _: ran.walked)
+        watch = Watch(bench.sim, lambda _: ran.walked, MOST_COMPARED)
         bench.sim.engine.observer = watch  # type: ignore[attr-defined]
         told = [_run(program, packet, facts, ran) for packet in given]
     except (Unsupported, InputError) as error:
