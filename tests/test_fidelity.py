@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.corpus import OURS
+from tests.support.verifier_cases import Case, make_case
 from xdpsim import XDP, Sim, Unsupported
 from xdpsim.maps.types import BPF_F_WRONLY
+from xdpsim.verifier.main import verify
 
 PAGE = Path(__file__).parent.parent / "docs" / "fidelity.md"
 PACKET = bytes(64)
@@ -91,6 +94,56 @@ def wronly_is_readable() -> None:
     assert map_.lookup_bytes(bytes(4)) == bytes(4)
 
 
+def accepted(**entry: object) -> Case:
+    """A case that our verifier accepts."""
+    case = make_case({"name": "x", **entry})
+    verdict = verify(case.spec, case.maps, case.btf)
+    assert verdict.accepted, verdict.message
+    return case
+
+
+def fault_of(case: Case, engine: str) -> str:
+    sim = Sim(engine=engine)
+    maps = tuple(sim.machine.add_map(spec) for spec in case.maps)
+    return str(sim.take(sim.machine.add_program(case.spec, maps, case.btf)).run(PACKET).fault)
+
+
+def unreadable_kernel_memory_faults() -> None:
+    case = accepted(asm="r1 = 0; r2 = 0; call kfunc bpf_rdonly_cast; r0 = *(u64 *)(r0 +8); exit")
+    for engine in OURS:
+        assert "reads 8 bytes at the number 8, which is no pointer" in fault_of(case, engine)
+
+
+def map_fields_fault() -> None:
+    case = accepted(asm="r1 = map[m]; r0 = *(u32 *)(r1 +28); exit", maps=[{"name": "m", "type": "ARRAY"}])
+    for engine in OURS:
+        assert "reads 4 bytes at map m+28" in fault_of(case, engine)
+
+
+def log_tells_no_addresses() -> None:
+    case = make_case({"name": "x", "asm": "r1 = map[m]; r0 = 2; exit", "maps": [{"name": "m", "type": "ARRAY"}]})
+    log = verify(case.spec, case.maps, case.btf, log_level=2).log
+    assert "0: (18) r1 = 0xffff000000000000" in log
+
+
+def tracing_is_not_verified() -> None:
+    with pytest.raises(Unsupported, match="programs of type KPROBE do not run yet"):
+        Sim().load_insns("r0 = *(u64 *)(r1 +9999); exit", "KPROBE")
+
+
+def null_passes_for_nonnull() -> None:
+    types = "int main(struct xdp_md *ctx); struct rec { u64 a; u64 b; }; int f(struct rec *r __arg_nonnull);"
+    case = accepted(asm="r1 = 0; call f; r0 = 0; exit; f: r0 = *(u64 *)(r1 +8); exit", btf=types)
+    for engine in OURS:
+        assert "reads 8 bytes at the number 8, which is no pointer" in fault_of(case, engine)
+
+
+def frame_is_forgotten() -> None:
+    case = accepted(asm="r0 = 0; call f; exit; f: r1 = -8; r1 += r10; *(u64 *)(r1 +0) = 7; r0 = *(u64 *)(r10 -8); exit")
+    log = verify(case.spec, case.maps, case.btf, log_level=2).log
+    assert "R1_w=fp[0]-8" in log or "R1=fp[0]-8" in log
+
+
 DIFFERENCES = (
     unverified_programs_fault,
     unwritten_reads_zero,
@@ -103,6 +156,12 @@ DIFFERENCES = (
     signals_are_not_delivered,
     kernel_variables_are_unsupported,
     wronly_is_readable,
+    unreadable_kernel_memory_faults,
+    map_fields_fault,
+    log_tells_no_addresses,
+    tracing_is_not_verified,
+    null_passes_for_nonnull,
+    frame_is_forgotten,
 )
 
 

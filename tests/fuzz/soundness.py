@@ -16,16 +16,22 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import cache
 
-from tests.fuzz.verifier import chunks
-from tests.support.fuzz_verifier.mutation import mutate
+from tests.support.fuzz_verifier.mutation import case_sources, mutate, sources
 from tests.support.fuzz_verifier.program import write
 from tests.support.soundness_runs import Ran, run_accepted
 from tests.support.verifier_sources import Question
 from xdpsim.isa.disasm import disasm_all
 
 _SHARE_MUTATED = 0.2
+_CHUNK = 25
 _KINDS = ("problems", "faults", "differing")
+
+
+@cache
+def _cases() -> tuple[Question, ...]:
+    return tuple(question for question in case_sources() if question.spec.type == "XDP")
 
 
 def case(seed: int, number: int) -> Question:
@@ -33,7 +39,7 @@ def case(seed: int, number: int) -> Question:
     rng = random.Random(f"soundness {seed}:{number}")
     name = f"soundness {seed}:{number}"
     if rng.random() < _SHARE_MUTATED:
-        return mutate(rng, name)
+        return mutate(rng, name, rng.choice((sources(), _cases())))
     while True:
         try:
             return write(rng, name, "XDP").question
@@ -66,6 +72,7 @@ class Tally:
         self.counts["compared whole"] += ran.walked.is_whole
         self.counts["of them given up"] += bool(ran.given_up)
         self.counts["not compared with the jit, for they tell addresses"] += ran.tells_addresses
+        self.counts["faulting in kernel memory that is not there"] += bool(ran.kernel_memory)
         self.counts["numbers of pruned walks only where precise"] += not ran.walked.has_numbers
         for kind in _KINDS:
             if found := getattr(ran, kind):
@@ -111,7 +118,8 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     tally, began, first = Tally(), time.monotonic(), options.start
     with ProcessPoolExecutor(options.processes) as pool:
-        pieces = list(chunks(options.start, options.count))
+        end = options.start + options.count
+        pieces = [(at, min(at + _CHUNK, end)) for at in range(options.start, end, _CHUNK)]
         waiting = [pool.submit(compare, options.seed, *piece) for piece in pieces]
         try:
             for done, (first, _) in zip(waiting, pieces, strict=True):  # noqa: B007  told when a process dies

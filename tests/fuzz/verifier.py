@@ -67,6 +67,9 @@ class Tally:
     programs: int = 0
     accepted: int = 0
     too_long: int = 0
+    accepted_compared: int = 0
+    walked_alike: int = 0
+    """Of the accepted ones that were compared, those for which both walk as many insns."""
     seconds: float = 0.0
     our_insns: int = 0
     our_seconds: float = 0.0
@@ -76,7 +79,15 @@ class Tally:
     found: dict[str, Found] = field(default_factory=dict)
 
     def add(self, other: Tally) -> None:
-        for name in ("programs", "accepted", "too_long", "our_insns", "our_seconds"):
+        for name in (
+            "programs",
+            "accepted",
+            "too_long",
+            "accepted_compared",
+            "walked_alike",
+            "our_insns",
+            "our_seconds",
+        ):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.walked += other.walked
         self.messages += other.messages
@@ -113,6 +124,10 @@ class Tally:
         if self.our_seconds:
             rate = self.our_insns / self.our_seconds
             lines.append(f"here {self.our_insns} insns in {self.our_seconds:.0f} s of CPU, {rate:.0f} a second")
+        if self.accepted_compared:
+            share = 100 * self.walked_alike / self.accepted_compared
+            alike = f"{self.walked_alike} of {self.accepted_compared}"
+            lines.append(f"accepted programs that are walked as far here: {alike}, {share:.2f} %")
         lines.append(", ".join(f"{kind}: {n}" for kind, n in self.kinds.most_common()) or "no disagreement")
         for group, one in sorted(self.found.items(), key=lambda item: -item[1].count):
             lines.append(f"\n# {one.count} x {group}, first of them program {one.number}\n{one.text}")
@@ -179,6 +194,8 @@ def _compare_one(tally: Tally, question: Question, number: int, linux_only: bool
     ours = ours_of(question)
     tally.our_seconds += time.process_time() - began
     tally.our_insns += max(ours.processed, 0)
+    tally.accepted_compared += linux.accepted
+    tally.walked_alike += linux.accepted and ours.accepted and linux.processed == ours.processed
     kind = disagreement(linux, ours, level)
     if not kind:
         return

@@ -164,7 +164,7 @@ def cases() -> Iterator[tuple[str, str]]:
 def _mistakes() -> Iterator[tuple[str, str]]:
     for name in ("xdp_ct_lookup", "xdp_ct_alloc"):
         asked = {
-            **{f"options of {size} bytes": (12, size, opts()) for size in (8, 12, 13, 15)},
+            **{f"options of {size} bytes": (12, size, opts()) for size in (0, 4, 7, 8, 12, 13, 15)},
             **{f"tuple of {size} bytes": (size, 16, opts()) for size in (1, 11, 13, 35)},
             **{f"namespace {netns}": (12, 16, opts(netns)) for netns in (-2, 0, 5, -(1 << 31))},
             **{f"protocol {proto}": (12, 16, opts(proto=proto)) for proto in (0, 1, 132, 255)},

@@ -34,14 +34,16 @@ _MOST_PROBLEMS = 3
 class Watch:
     """An observer: compares what the program holds with the states that were walked at each insn.
 
-    `walks` gives the walk of a program, None for one that is not compared.
+    `walks` gives the walk of a program, None for one that is not compared. After `most` comparisons with one state it
+    looks no more, 0 for never.
     """
 
-    def __init__(self, sim: Sim, walks: Callable[[LoadedProgram], Walked | None]) -> None:
+    def __init__(self, sim: Sim, walks: Callable[[LoadedProgram], Walked | None], most: int = 0) -> None:
         assert isinstance(sim.engine, InterpreterEngine)
         self.cpu, self.walks = sim.engine.cpu, walks
         self.problems: list[str] = []
-        self.insns = 0
+        self.insns = self.compared = 0
+        self._most = most
         self._sites: dict[int, int] = {}
         self._entries: dict[int, int] = {}
         self._depth = self._last = 0
@@ -53,7 +55,7 @@ class Watch:
             self._sites[depth], self._entries[depth] = self._last, slot
         self._depth, self._last = depth, slot
         walked = self.walks(program)
-        if walked is None or len(self.problems) >= _MOST_PROBLEMS:
+        if walked is None or len(self.problems) >= _MOST_PROBLEMS or (self._most and self.compared > self._most):
             return
         self.insns += 1
         self._check(program, slot, walked)
@@ -72,6 +74,7 @@ class Watch:
             walk = walks[place]
             if [frame.callsite for frame in walk.state.frames[1:]] != sites:
                 continue
+            self.compared += 1
             problem = _outside(inside, walk, walked)
             if not problem:
                 walked.found[slot] = place

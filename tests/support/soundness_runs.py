@@ -25,6 +25,10 @@ from xdpsim.verifier.proven import facts_of
 
 BUDGET = 20_000
 """Insns after which a run is given up: loops of a million rounds tell no more than shorter ones."""
+MOST_WALKED = 60_000
+"""Of longer walks not all states are kept."""
+MOST_COMPARED = 100_000
+"""Comparisons of an insn's values with one state: in long loops through many states each takes many."""
 _PCAPS = Path(__file__).parents[2] / "pcaps"
 _LENGTHS = (14, 15, 18, 20, 33, 34, 35, 42, 54, 60, 64, 65, 128, 300, 1500)
 _EDGES = (0, 1, 2, 3, 7, 8, 31, 63, 64, 127, 128, 255)
@@ -43,6 +47,8 @@ class Ran:
     problems: list[str] = field(default_factory=list)
     """Values outside of what was walked."""
     faults: list[str] = field(default_factory=list)
+    kernel_memory: list[str] = field(default_factory=list)
+    """Faults of loads through pointers into the kernel's memory: Linux reads there, or gives 0 where nothing is."""
     differing: list[str] = field(default_factory=list)
 
 
@@ -119,6 +125,8 @@ def run_accepted(question: Question, seed: int, packets: int = 3, limit: int = 5
     verdict = verify(q.spec, q.maps, q.btf, caps=q.caps)
     if not verdict.accepted:
         return Ran(skipped="rejected")
+    if verdict.insns_processed > MOST_WALKED:
+        return Ran(skipped=f"walked for more than {MOST_WALKED} insns")
     ran.walked = record(q.spec, q.maps, q.btf, limit=limit, caps=q.caps)
     assert verdict.env is not None
     facts = facts_of(verdict.env)
@@ -127,9 +135,9 @@ def run_accepted(question: Question, seed: int, packets: int = 3, limit: int = 5
     try:
         bench = Bench("interpreter", q, seed)
         program = bench.ready(facts)
-        watch = Watch(bench.sim, lambda _: ran.walked)
+        watch = Watch(bench.sim, lambda _: ran.walked, MOST_COMPARED)
         bench.sim.engine.observer = watch  # type: ignore[attr-defined]
-        told = [_run(program, packet, ran) for packet in given]
+        told = [_run(program, packet, facts, ran) for packet in given]
     except (Unsupported, InputError) as error:
         return Ran(skipped=f"not run: {error.message}")
     ran.insns, ran.problems = watch.insns, watch.problems
@@ -138,10 +146,12 @@ def run_accepted(question: Question, seed: int, packets: int = 3, limit: int = 5
     return ran
 
 
-def _run(program: Program, packet: bytes, ran: Ran) -> tuple[object, ...]:
+def _run(program: Program, packet: bytes, facts: Facts, ran: Ran) -> tuple[object, ...]:
     out = program.run(packet)
     if out.fault is not None and out.fault.kind is FaultKind.BUDGET:
         ran.given_up += 1
+    elif out.fault is not None and facts.accesses.get(out.fault.slot) == "kernel":
+        ran.kernel_memory.append(str(out.fault))
     elif out.fault is not None:
         ran.faults.append(f"{program.spec.name}: {out.fault}")
     return _told(out)
@@ -174,4 +184,4 @@ def _again(
 ) -> tuple[list[object], list[object]]:
     bench = Bench(engine, q, seed)
     program = bench.ready(facts)
-    return [_run(program, packet, ran) for packet in given], bench.state()
+    return [_run(program, packet, facts, ran) for packet in given], bench.state()

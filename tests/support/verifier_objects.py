@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.support.oracle import live_reason
 from tests.support.verifier_linux import STATS, Answer, Asker
 from tests.support.verifier_ours import ask_ours
-from tests.support.verifier_sources import Question, ask_linux, of_object
+from tests.support.verifier_sources import Question, ask_linux, ask_linux_shortly, of_object
 from xdpsim.errors import InputError, Unsupported
 from xdpsim.loader.load import load_object
 
@@ -45,8 +45,7 @@ def row(name: str, linux: Answer, ours: Answer | None, seconds: float) -> str:
     if ours is None:
         return text + (f"  {last_line(linux)}" if linux.errno else "")
     same = verdict_of(linux) == verdict_of(ours)
-    counts = (linux.processed, linux.total_states, linux.peak_states)
-    same_count = counts == (ours.processed, ours.total_states, ours.peak_states)
+    same_count = same_walk(linux, ours)
     rate = ours.processed / max(seconds, 1e-9)
     text += f" | ours {ours.errno_name or 'ok':7} {ours.processed:7} insns {ours.total_states:5} states"
     text += f" {seconds:6.2f} s {rate:8.0f} insns/s  {'' if same else 'DIFFERS '}{'' if same_count else 'COUNT'}"
@@ -58,6 +57,15 @@ def row(name: str, linux: Answer, ours: Answer | None, seconds: float) -> str:
 def verdict_of(answer: Answer) -> tuple[object, ...]:
     """What must be the same for two answers to agree."""
     return answer.accepted, answer.errno, answer.message if answer.errno else ""
+
+
+def same_walk(linux: Answer, ours: Answer) -> bool:
+    """Whether both walked as many insns and kept as many states."""
+    return (linux.processed, linux.total_states, linux.peak_states) == (
+        ours.processed,
+        ours.total_states,
+        ours.peak_states,
+    )
 
 
 def last_line(answer: Answer) -> str:
@@ -76,6 +84,7 @@ def main(arguments: list[str]) -> int:
     if reason := live_reason():
         parser.error(reason)
     asker, differing, walked, took = Asker(), 0, 0, 0.0
+    accepted = alike = 0
     for path in objects(options.places):
         for name, question, why in questions(asker, path):
             if question is None or why:
@@ -90,10 +99,21 @@ def main(arguments: list[str]) -> int:
             if ours is not None:
                 differing += verdict_of(linux) != verdict_of(ours) or linux.processed != ours.processed
                 walked, took = walked + ours.processed, took + seconds
+                accepted += linux.accepted
+                alike += linux.accepted and ours.accepted and linux.processed == ours.processed
             print(row(name, linux, ours, seconds))
     if took:
         print(f"{walked} insns in {took:.2f} s: {walked / took:.0f} a second; {differing} differ")
+        print(
+            f"of {accepted} that Linux accepts {alike} are walked as far here: {100 * alike / max(accepted, 1):.1f} %"
+        )
     return 1 if differing else 0
+
+
+def ask_both(asker: Asker, question: Question, most: int) -> tuple[Answer, Answer | None]:
+    """Linux's answer and ours; None when Linux walks more than `most` insns."""
+    linux = ask_linux_shortly(asker, question)
+    return linux, None if linux.processed > most else _timed(question)[0]
 
 
 def _ask(asker: Asker, question: Question) -> Answer:

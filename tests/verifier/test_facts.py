@@ -1,11 +1,14 @@
-"""What engines are told of a program: context accesses and maps of calls that hold on every path, and stack to zero."""
+"""What engines are told of a program: accesses and maps of calls that hold on every path, and stack to zero."""
 
 from __future__ import annotations
 
 import pytest
 
+from tests.support.verifier_cases import make_case
 from xdpsim.isa.asm import assemble
-from xdpsim.verifier.facts import find_facts
+from xdpsim.verifier.facts import Facts, find_facts
+from xdpsim.verifier.main import verify
+from xdpsim.verifier.proven import facts_of
 
 CONTEXT = (
     ("r0 = *(u32 *)(r1 +4); exit", {0: 4}),
@@ -72,3 +75,31 @@ def test_maps_of_calls(asm: str, expected: dict[int, int]) -> None:
 )
 def test_how_much_stack_a_program_may_see(asm: str, expected: int) -> None:
     assert find_facts(assemble(asm), "XDP").stack_bytes == expected
+
+
+def verified(asm: str) -> Facts:
+    """The facts of an accepted program."""
+    case = make_case({"name": "x", "asm": asm})
+    verdict = verify(case.spec, case.maps, case.btf)
+    assert verdict.env is not None
+    assert verdict.accepted, verdict.message
+    return facts_of(verdict.env)
+
+
+EITHER = """
+r2 = *(u32 *)(r1 +0); r3 = *(u32 *)(r1 +4); r4 = r2; r4 += 14; r0 = 2; if r4 > r3 goto out
+*(u64 *)(r10 -8) = 0; r6 = r2; r7 = *(u32 *)(r2 +0); if r7 == 5 goto on; r6 = r10; r6 += -8
+on: *(u8 *)(r6 +0) = 1
+out: exit
+"""
+
+
+def test_an_access_by_pointers_of_two_kinds_is_told_as_neither() -> None:
+    facts = verified(EITHER)
+    assert facts.accesses == {0: "context", 1: "context", 6: "stack", 8: "packet", 12: "memory"}
+    assert facts.writes_packet
+
+
+def test_untrusted_memory_is_not_proven() -> None:
+    facts = verified("r1 = 0; r2 = 0; call kfunc bpf_rdonly_cast; r0 = *(u64 *)(r0 +0); exit")
+    assert facts.accesses == {3: "kernel"}

@@ -24,7 +24,9 @@ from xdpsim.verifier.scalar import const
 from xdpsim.verifier.state import Reg
 
 ROOT = Path(__file__).parents[2]
-OBJECTS = sorted(path.stem for path in (ROOT / "programs").glob("*.o"))
+TOO_LONG = {"classifier", "l4lb"}
+"""Of walks of 95,000 insns and more, all states take a minute to keep and search."""
+OBJECTS = sorted({path.stem for path in (ROOT / "programs").glob("*.o")} - TOO_LONG)
 PACKETS = 24
 RANDOM = 40
 LINUX_IS_WRONG = {
@@ -74,17 +76,17 @@ def test_programs_stay_inside_on_captures(name: str) -> None:
 
 @pytest.mark.parametrize("file", FILES)
 def test_accepted_cases_stay_inside_and_do_not_fault(file: str) -> None:
-    bad = {}
+    bad, faulted = dict[str, list[str]](), set[str]()
     for case in (case for case in CASES if case.file == file):
         ran = run_accepted(of_case(case), 7, 1)
         assert ran.walked or ran.skipped.startswith("not run: "), f"{case}: {ran.skipped}"
         assert not ran.differing, case
         if ran.problems or ran.faults:
-            bad[str(case)] = (bool(ran.problems), bool(ran.faults), [*ran.problems, *ran.faults][0])
-    outside = {name for name, (problem, *_) in bad.items() if problem}
-    faulted = {name for name, (problem, fault, _) in bad.items() if fault and not problem}
-    assert outside == {name for name in LINUX_IS_WRONG if name.startswith(f"{file}: ")}, bad
-    assert faulted == {name for name in KERNEL_MEMORY if name.startswith(f"{file}: ")}, bad
+            bad[str(case)] = [*ran.problems, *ran.faults]
+        if ran.kernel_memory:
+            faulted.add(str(case))
+    assert bad.keys() == {name for name in LINUX_IS_WRONG if name.startswith(f"{file}: ")}, bad
+    assert faulted == {name for name in KERNEL_MEMORY if name.startswith(f"{file}: ")}
 
 
 def test_random_programs_stay_inside_and_do_not_fault() -> None:

@@ -161,6 +161,8 @@ class Env:
         self.notes: list[str] = []
         """Lines told of the insn being looked at, which a refusal repeats."""
         self.seen_exception = False
+        self.null_for_memory = False
+        """A global function is given NULL for memory that may not be NULL, which Linux lets pass: nothing is proven."""
         self.seen_direct_write = self.packet_given_to_write = False
         self.exception_callback_subprog = 0
         self.has_hist_entry = False

@@ -212,6 +212,7 @@ def _check_arg(env: Env, at: int, arg: FuncArg, reg: Reg) -> None:
             check_mem_reg(env, reg, regno, arg.size)
         except Refusal as refusal:
             raise Refusal(EINVAL, refusal.message) from None
+        env.null_for_memory |= is_null(reg) and not arg.flags & PTR_MAYBE_NULL
         if not arg.flags & PTR_MAYBE_NULL and reg.type & PTR_MAYBE_NULL:
             env.fail(EINVAL, f"arg#{at} is expected to be non-NULL")
     elif arg.kind == ARENA:

@@ -43,7 +43,12 @@ _DYNPTR_READERS = frozenset(
 
 
 def facts_of(env: Env) -> Facts:
-    """Facts of a program that was accepted; those of the data flow where the walk says nothing more."""
+    """Facts of a program that was accepted; those of the data flow where the walk says nothing more.
+
+    None where Linux accepts what is not safe: engines then check all, as for a program that nobody verified.
+    """
+    if env.null_for_memory:
+        return Facts()
     plain = find_facts(env.code, env.prog_type)
     contexts, accesses, calls, dead = {}, {}, {}, set()
     writes_packet = env.seen_direct_write or env.packet_given_to_write
