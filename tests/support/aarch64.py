@@ -30,7 +30,7 @@ _BASE, _PAGE, _ALIGN = 0x400000, 0x1000, 64
 _PASSES = ("sroa", "instruction_combine", "simplify_cfg", "new_gvn", "global_dead_code_eliminate")
 
 _ASK = (0xAA0003E8, 0xAA0103E0, 0xAA0203E1, 0xAA0303E2, 0xD4000001, 0xD65F03C0)
-"""ask(number, three arguments), a system call: x8 = x0, x0 to x2 = x1 to x3, svc, ret. LLVM here has no assembler for it."""
+"""ask(number, three arguments), a system call: x8 = x0, x0 to x2 = x1 to x3, svc, ret. There is no assembler here."""
 
 _HARNESS = """
 @state = internal global [{state} x i8] zeroinitializer, align 64

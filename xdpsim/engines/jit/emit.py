@@ -13,6 +13,7 @@ from xdpsim.engines.jit.access import atomic, load, store
 from xdpsim.engines.jit.calls import call_helper, call_local
 from xdpsim.engines.jit.function import FunctionEmitter
 from xdpsim.engines.limits import MAY_GOTO_LIMIT
+from xdpsim.engines.resolve import only_way
 from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import Family
 from xdpsim.verifier.cfg import successors
@@ -134,6 +135,11 @@ def branch(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
     """Conditional jumps; one whose two ways meet at once is a plain jump, which keeps LLVM's phi nodes simple."""
     f.count_block()
     following, target = successors(f.program.spec.code, slot)
+    way = only_way(f.program, slot, insn)
+    if way is not None:
+        f.count_jump("true" if way == target else "false")
+        f.jump(slot, way)
+        return True
     left, right = f.register(insn.dst, insn.bits), _operand(f, insn)
     if following == target:
         f.jump(slot, target)
