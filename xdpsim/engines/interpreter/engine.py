@@ -38,6 +38,7 @@ _PLAIN: dict[Family, Callable[[Cpu, Insn, int], Op]] = {
     Family.BRANCH: alu.branch,
     Family.MAY_GOTO: alu.may_goto,
     Family.CALL_LOCAL: calls.call_local,
+    Family.LD_PACKET: calls.load_packet,
     Family.EXIT: calls.exit_,
 }
 _ACCESS: dict[Family, Callable[[Cpu, ContextAccess, Insn, int], Op]] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from xdpsim.bits import mask
-from xdpsim.engines.jit.access import atomic, load, store
+from xdpsim.engines.jit.access import atomic, load, load_packet, store
 from xdpsim.engines.jit.calls import call_helper, call_local
 from xdpsim.engines.jit.function import FunctionEmitter
 from xdpsim.engines.limits import MAY_GOTO_LIMIT
@@ -201,6 +201,7 @@ EMIT_FAMILY: dict[Family, Callable[[FunctionEmitter, int, Insn], bool]] = {
     Family.STORE_RELEASE: store,
     Family.ATOMIC: atomic,
     Family.LD_IMM64: ld_imm64,
+    Family.LD_PACKET: load_packet,
     Family.JUMP: jump,
     Family.BRANCH: branch,
     Family.MAY_GOTO: may_goto,
