@@ -15,6 +15,8 @@ from pathlib import Path
 from bench.captures import Endless
 from bench.programs import CAPTURE, LOOKUPS, MIX, RANDOM_ALONE, RANDOM_LOOKUPS, ROOT, UDP, Task, bundled
 from xdpsim import Sim
+from xdpsim.cli.options import CaptureSide
+from xdpsim.cli.written import WrittenCapture
 from xdpsim.engines.jit.engine import JitEngine
 from xdpsim.engines.kernel.engine import KernelEngine
 from xdpsim.engines.limits import DEFAULT_BUDGET
@@ -157,6 +159,25 @@ def sweep_packets_per_second(task: Task, path: Path) -> float:
         return (time.thread_time_ns() - begun) / sweep.swept.packets
 
     return 1e3 / best(once)
+
+
+def written_packets_per_second(task: Task, path: Path, target: Path) -> float:
+    """As sweep_packets_per_second, with every packet and its verdict written to a pcapng file."""
+    program, _ = task.open(Sim(engine="jit"))
+
+    def once() -> float:
+        begun = time.thread_time_ns()
+        with open_capture(path) as capture:
+            written = WrittenCapture(str(target), capture, program.name, CaptureSide.EXIT)
+            blocks = written.blocks()
+            sweep = program.sweep(sink=blocks)
+            for _ in sweep.run(capture):
+                pass
+            blocks.flush()
+            written.close()
+        return (time.thread_time_ns() - begun) / sweep.swept.packets
+
+    return 1e3 / best(once, 3)
 
 
 def sweep_memory(task: Task, gigabytes: float) -> tuple[float, float]:

@@ -112,16 +112,20 @@ class _Session:
         """Run every packet; what came of it, and the damage that ended the capture early."""
         options = self.options
         with ExitStack() as stack:
-            records = stack.enter_context(Records(capture, options.limit, stepwise=self._only_counts))
-            progress = stack.enter_context(Progress(options.read, wanted=not options.per_packet))
             written = None
             if options.write:
                 written = WrittenCapture(options.write, capture, self.program.name, options.capture)
                 stack.callback(written.close)
+            is_swept = not options.per_packet and (written is None or written.takes_blocks)
+            records = stack.enter_context(Records(capture, options.limit, stepwise=is_swept))
+            progress = stack.enter_context(Progress(options.read, wanted=not options.per_packet))
             start = time.perf_counter()
-            if self._only_counts:
-                for packets in count(self.program, self.maps, records, self.report, self._looks):
+            if is_swept:
+                blocks = written.blocks() if written else None
+                for packets in count(self.program, self.maps, records, self.report, self._looks, blocks):
                     progress.stands_at(packets, capture.offset)
+                if blocks:
+                    blocks.flush()
             else:
                 self._replay(records, written, progress)
             elapsed = time.perf_counter() - start
@@ -135,11 +139,6 @@ class _Session:
             if self.options.per_packet:
                 emit(json.dumps(packet_line(result)))
             progress.add(result)
-
-    @property
-    def _only_counts(self) -> bool:
-        """Whether the report is all that is asked for."""
-        return not (self.options.write or self.options.per_packet)
 
     @property
     def _looks(self) -> int | None:
