@@ -52,7 +52,7 @@ def jump_target(program_length: int, slot: int, distance: int) -> int:
 def only_way(program: LoadedProgram, slot: int, insn: Insn) -> int | None:
     """Where a conditional jump of a verified program always goes: the verifier has seen only one of its ways.
 
-    Linux makes it a plain jump (opt_hard_wire_dead_code_branches in kernel/bpf/verifier.c), also where it is wrong about it.
+    Linux makes it a plain jump (opt_hard_wire_dead_code_branches in kernel/bpf/verifier.c), also where it is wrong.
     """
     dead = program.facts.dead
     if not dead or insn.family is not Family.BRANCH:

@@ -8,7 +8,6 @@ captures. Either way the counts are the same, and memory does not grow with the 
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from dataclasses import dataclass, field
 from errno import errorcode
 from itertools import islice
 from typing import Protocol
@@ -25,6 +24,7 @@ from xdpsim.memory.layout import View
 from xdpsim.memory.structs import HEADROOM_BYTES
 from xdpsim.memory.sweep import DAMAGED, LIMIT, LONG, MORE, SCAN, TALLIED, TALLY, scan_records, tally_batch
 from xdpsim.net.clock import START_NS
+from xdpsim.net.counts import Count, Swept
 from xdpsim.net.datapath import MIN_PACKET_BYTES, Result, XdpHook, redirect_of
 from xdpsim.net.machine import EmulatedMachine, Event
 from xdpsim.net.timers import fire_due
@@ -33,44 +33,6 @@ BUFFER_BYTES = 4 << 20
 """What is read at once: several times the largest record."""
 _NO_LIMIT = (1 << 64) - 1
 _COUNT_MASK = (1 << 32) - 1
-
-
-@dataclass(slots=True)
-class Count:
-    """Packets, their bytes as captured, the number of the first one."""
-
-    packets: int = 0
-    bytes: int = 0
-    first: int = 0
-
-    def add(self, packets: int, size: int, first: int) -> None:
-        """Count more; `first` is the number of their first one."""
-        if packets:
-            self.first = min(self.first or first, first)
-            self.packets += packets
-            self.bytes += size
-
-
-@dataclass
-class Swept:
-    """Counts over a capture: packets by verdict, by fault and by the reason for which they never ran."""
-
-    packets: int = 0
-    bytes: int = 0
-    insns: int = 0
-    verdicts: dict[int, Count] = field(default_factory=dict)
-    faults: Count = field(default_factory=Count)
-    errors: dict[str, Count] = field(default_factory=dict)
-
-    def counts(self) -> Iterator[Count]:
-        """All of them."""
-        yield from self.verdicts.values()
-        yield self.faults
-        yield from self.errors.values()
-
-    def verdict(self, value: int) -> Count:
-        """The count of a verdict."""
-        return self.verdicts.setdefault(value, Count())
 
 
 class Sink(Protocol):
@@ -82,8 +44,8 @@ class Sink(Protocol):
     def add_batch(self, batch: Batch, start: int, end: int, arrays: tuple[int, int, int]) -> int:
         """Packets [start, end) of a batch, which ran; up to which they were taken.
 
-        `arrays` are the addresses of their numbers (u64), lengths as captured and on the wire (u32). The packet where it
-        stopped comes by `add`.
+        `arrays` are the addresses of their numbers (u64), lengths as captured and on the wire (u32). The packet behind
+        those taken comes by `add`.
         """
 
 
