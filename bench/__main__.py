@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import argparse
 import platform
+import tempfile
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from bench import measure, twin, verifier
+from bench.captures import write as write_capture
 from bench.programs import BUNDLED, TASKS, Task
 from xdpsim.sysbpf.syscall import available
 
@@ -82,27 +85,39 @@ def verifier_tables() -> None:
     table("xdpsim run of one packet, whole process, milliseconds", ("process", "ms", "ratio"), rows)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the tables that are asked for."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.partition("\n")[0])
-    parser.add_argument("what", nargs="?", choices=("all", "packets", "verifier"), default="all")
-    what = parser.parse_args(arguments).what
-    print(f"Python {platform.python_version()}, {platform.machine()}, kernel {platform.release().partition('-')[0]}")
-    if what != "verifier":
-        packet_tables()
-    if what != "packets":
-        verifier_tables()
+def captures(gigabytes: float) -> None:
+    """From capture files to counts."""
+    with tempfile.TemporaryDirectory(prefix="xdpsim-bench-") as folder:
+        path = Path(folder) / "flows.pcap"
+        write_capture(path)
+        names = ("pass", "acl", "lpm", "firewall")
+        tasks = [task for task in TASKS if task.name in names]
+        rates = {task.name: measure.sweep_packets_per_second(task, path) for task in tasks}
+        target = Path(folder) / "out.pcapng"
+        written = {task.name: measure.written_packets_per_second(task, path, target) for task in tasks}
+    rows = ((name, number(rates[name]), number(written[name])) for name in names)
+    head = ("program", "million packets a second", "with the output written")
+    table("sweep of 1,000,000 packets of 64 bytes, 20,000 flows", head, rows)
+    if gigabytes:
+        acl = next(task for task in TASKS if task.name == "acl")
+        seconds, grown = measure.sweep_memory(acl, gigabytes)
+        text = f"{number(seconds)} s of CPU, peak {number(measure.peak_mb())} MB, {number(grown)} MB above its start"
+        print(f"\nsweep of {number(gigabytes)} GB through acl: {text}")
 
 
-def packet_tables() -> None:
-    """Packets through engines, compile times, whole processes."""
-    print(f"interpreter: {measure.interpreter_insns_per_second() / 1e6:.2f} million insns a second")
-    hot_packets()
-    engines = ["interpreter", "jit"] + ([] if available() else ["kernel"])
-    rates = ((name, *(number(measure.replay_packets_per_second(e, name), 0) for e in engines)) for name in BUNDLED)
-    table("replay of pcaps/mixed.pcap, packets a second", ("program", *engines), rates)
-    compiled = ((name, str(slots), number(ms)) for name in BUNDLED for slots, ms in [measure.compile_ms(name)])
-    table("jit compile time, milliseconds of CPU", ("program", "slots", "ms"), compiled)
+def compile_times() -> None:
+    """How long programs take to get ready."""
+    rows = []
+    for name in (*BUNDLED, "nat64"):
+        slots, verified = measure.compile_ms(name)
+        _, unverified = measure.compile_ms(name, verified=False)
+        rows.append((name, str(slots), number(verified), number(unverified), number(measure.cached_ms(name))))
+    head = ("program", "slots", "verified", "unverified", "from the cache")
+    table("jit: milliseconds of CPU until a program is ready", head, rows)
+
+
+def processes() -> None:
+    """Whole processes."""
     bare, imported = measure.process_ms("-c", "pass"), measure.process_ms("-c", "import xdpsim")
     demo = (
         "-m",
@@ -117,6 +132,33 @@ def packet_tables() -> None:
     rows = (("python -c pass", number(bare), _ABSENT), ("import xdpsim", number(imported), number(imported - bare)),
             ("xdpsim run on the demo", number(measure.process_ms(*demo)), _ABSENT))  # fmt: skip
     table("whole processes, milliseconds", ("process", "ms", "above bare"), rows)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the tables that are asked for."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure xdpsim on this machine.")
+    parser.add_argument("what", nargs="?", choices=("all", "packets", "verifier"), default="all")
+    parser.add_argument("--gigabytes", type=float, default=10.0, help="size of the capture that memory is measured on")
+    options = parser.parse_args(arguments)
+    print(f"Python {platform.python_version()}, {platform.machine()}, kernel {platform.release().partition('-')[0]}")
+    if options.what != "verifier":
+        packet_tables(options.gigabytes)
+    if options.what != "packets":
+        verifier_tables()
+
+
+def packet_tables(gigabytes: float) -> None:
+    """Packets through engines, compile times, whole processes."""
+    print(f"interpreter: {measure.interpreter_insns_per_second() / 1e6:.2f} million insns a second")
+    hot_packets()
+    lookup = number(measure.random_lookups_ns())
+    print(f"\nLPM, 1,000,000 prefixes of 16 to 32 bits, random addresses: {lookup} ns a lookup")
+    captures(gigabytes)
+    engines = ["interpreter", "jit"] + ([] if available() else ["kernel"])
+    rates = ((name, *(number(measure.replay_packets_per_second(e, name), 0) for e in engines)) for name in BUNDLED)
+    table("replay of pcaps/mixed.pcap, a result a packet, packets a second", ("program", *engines), rates)
+    compile_times()
+    processes()
 
 
 if __name__ == "__main__":

@@ -73,6 +73,19 @@ out: r0 = 2; exit
 """Arithmetic, loads and stores, half and half: what the interpreter's speed is measured on."""
 
 
+LOOKUPS = 1_000_000
+_RANDOM = """
+r6 = 1000000; r7 = 88172645463325252 ll; r8 = 0
+again: r1 = r7; r1 <<= 13; r7 ^= r1; r1 = r7; r1 >>= 7; r7 ^= r1; r1 = r7; r1 <<= 17; r7 ^= r1
+*(u32 *)(r10 -8) = 32; r1 = r7; *(u32 *)(r10 -4) = r1
+r2 = r10; r2 += -8; r1 = map[0]; {}; r8 += r0
+r6 += -1; if r6 != 0 goto again
+r0 = 2; exit
+"""
+RANDOM_LOOKUPS, RANDOM_ALONE = _RANDOM.format("call 1"), _RANDOM.format("r0 = 0")
+"""A million lookups of random addresses in one packet, and the same without the lookup."""
+
+
 def addresses() -> Iterable[bytes]:
     """ENTRIES different source addresses; the packet's is the last."""
     for number in range(ENTRIES - 1):

@@ -90,7 +90,74 @@ static uint32_t twin_acl(struct packet *p)
 	return 2;
 }
 
-static uint32_t (*const tasks[])(struct packet *) = {twin_pass, twin_parse, twin_counter, twin_acl};
+/* The kernel's binary trie (kernel/bpf/lpm_trie.c), without its locks. */
+struct node {
+	struct node *child[2];
+	uint32_t length, is_fork, data;
+	uint64_t value;
+};
+
+static struct node *root;
+
+static uint32_t shared_bits(uint32_t a, uint32_t b, uint32_t most)
+{
+	uint32_t bits = a == b ? 32 : __builtin_clz(a ^ b);
+
+	return bits < most ? bits : most;
+}
+
+void twin_add_prefix(uint32_t length, uint32_t key)
+{
+	uint32_t data = __builtin_bswap32(key), bits = 0;
+	struct node **link = &root, *made = calloc(1, sizeof(*made)), *node;
+
+	made->length = length;
+	made->data = data;
+	while ((node = *link)) {
+		bits = shared_bits(node->data, data, node->length < length ? node->length : length);
+		if (bits != node->length || node->length == length)
+			break;
+		link = &node->child[data >> (31 - node->length) & 1];
+	}
+	if (node && node->length == bits) {
+		made->child[0] = node->child[0];
+		made->child[1] = node->child[1];
+		*link = made;
+	} else if (node && bits == length) {
+		made->child[node->data >> (31 - bits) & 1] = node;
+		*link = made;
+	} else if (node) {
+		struct node *fork = calloc(1, sizeof(*fork));
+
+		fork->length = bits;
+		fork->data = node->data;
+		fork->is_fork = 1;
+		fork->child[node->data >> (31 - bits) & 1] = node;
+		fork->child[data >> (31 - bits) & 1] = made;
+		*link = fork;
+	} else {
+		*link = made;
+	}
+}
+
+static uint32_t twin_lpm(struct packet *p)
+{
+	const uint8_t *d = p->data;
+	const struct node *node = root, *found = NULL;
+	uint32_t data;
+
+	if (d + 34 > p->end || load16(d + 12) != 8)
+		return 2;
+	data = __builtin_bswap32(load32(d + 26));
+	while (node && shared_bits(node->data, data, node->length) == node->length) {
+		if (!node->is_fork)
+			found = node;
+		node = node->length < 32 ? node->child[data >> (31 - node->length) & 1] : NULL;
+	}
+	return found ? 1 : 2;
+}
+
+static uint32_t (*const tasks[])(struct packet *) = {twin_pass, twin_parse, twin_counter, twin_acl, twin_lpm};
 
 /* Run task `number` `count` times over `packets` packets; the sum of the verdicts. */
 uint64_t twin_run(int number, struct packet *batch, uint64_t packets, uint64_t count)

@@ -41,7 +41,7 @@ def test_json_summary(xdpsim: Xdpsim) -> None:
     found = ran.json
     assert list(found) == FIELDS
     assert found["object"] == "programs/firewall.o"
-    assert (found["program"], found["engine"], found["capture"]) == ("xdp_firewall", "interpreter", "pcaps/mixed.pcap")
+    assert (found["program"], found["engine"], found["capture"]) == ("xdp_firewall", "jit", "pcaps/mixed.pcap")
     assert found["packets"] == sum(1 for _ in open_capture(ROOT / "pcaps/mixed.pcap"))
     assert found["packets"] == sum(found["verdicts"].values()) + found["faults"] + sum(found["errors"].values())
     assert list(found["verdicts"]) == ["XDP_DROP", "XDP_PASS"]
@@ -73,7 +73,7 @@ def test_report_for_people(xdpsim: Xdpsim) -> None:
     ran = xdpsim(*FIREWALL, *PRESETS)
     assert (ran.code, ran.err) == (0, "")
     for part in (
-        "programs/firewall.o: xdp_firewall on pcaps/mixed.pcap, engine interpreter\n",
+        "programs/firewall.o: xdp_firewall on pcaps/mixed.pcap, engine jit\n",
         "\nverdict ",
         "\nXDP_DROP ",
         "\nrule_hits ",

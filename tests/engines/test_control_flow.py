@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.support.corpus import OURS, Ran, Workbench, array
+from tests.support.long_run import program
+from tests.support.programs import VALUE_SIZE
 from tests.support.runtimes import ROOT
 from xdpsim import Sim
 from xdpsim.engines.fault import FaultKind
@@ -112,3 +114,15 @@ def test_executed_insns_are_counted_alike(name: str) -> None:
             results = list(loaded[f"xdp_{name}"].replay(record for record, _ in zip(capture, range(300), strict=False)))
         counts.append([result.insns for result in results])
     assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("engine", OURS)
+def test_a_branch_goes_where_linux_believes_it_goes(engine: str) -> None:
+    """Linux 6.18 takes an insn of this random program for dead that is not, and cuts it out; seen in a long run."""
+    code, bench = program(77, 198), Workbench(engine, [array(VALUE_SIZE)])
+    assert bench.run(code).fault is None
+    assert bench.value()[:8].hex() == "b3164ffebfb81c97"
+    bench.set_value(bytes(VALUE_SIZE))
+    bench.verify = True
+    assert bench.run(code).fault is None
+    assert bench.value()[:8].hex() == "291bde94a55a1ba6"

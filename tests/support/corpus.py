@@ -18,6 +18,7 @@ from xdpsim.loader.model import ProgramSpec, Subprogram
 from xdpsim.maps.spec import MapSpec
 from xdpsim.memory.batch import Batch, Stop
 from xdpsim.sim.sim import ENGINES, Sim
+from xdpsim.verifier.decide import decide
 
 OURS = ("interpreter", "jit")
 """The engines that run anywhere."""
@@ -52,6 +53,8 @@ class Workbench:
         self._set_budget(budget)
         self.maps = tuple(self.machine.add_map(MapSpec(name=f"map{n}", **given)) for n, given in enumerate(maps))
         self._batch = Batch(1)
+        self.verify = False
+        """Give engines the verifier's facts; programs that it refuses run without any."""
 
     def _set_budget(self, budget: int) -> None:
         if budget:
@@ -69,7 +72,10 @@ class Workbench:
         spec = ProgramSpec(
             *("program", type.lower(), type, 0, code, (Subprogram("program", 0),), (), licence), frags=frags
         )
-        return LoadedProgram(spec, self.maps, None, 1)
+        program = LoadedProgram(spec, self.maps, None, 1)
+        if self.verify:
+            program.facts = decide(spec, [made.spec for made in self.maps], None, remember=False).facts
+        return program
 
     def run(self, code: Code, packet: bytes = PACKET, **options: Any) -> Ran:
         """Load `code` and run it once on `packet`."""

@@ -16,8 +16,9 @@ from xdpsim.analysis.readable import ARRAY_TYPES, Leaves
 from xdpsim.engines.fault import Fault
 from xdpsim.frames.summary import summarise
 from xdpsim.maps.map import Map
+from xdpsim.net.counts import Count
 from xdpsim.net.datapath import Result
-from xdpsim.net.sweep import Count, Sweep
+from xdpsim.net.sweep import Sweep
 from xdpsim.progtypes.rows import verdict_name
 from xdpsim.progtypes.xdp import XDP
 

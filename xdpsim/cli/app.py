@@ -90,7 +90,9 @@ def _add_run(app: "Typer") -> None:
         save_maps: Annotated[
             str, typer.Option(metavar="DIR", help="Write every map to DIR/NAME.json afterwards.")
         ] = "",
-        engine: Annotated[EngineName, typer.Option(help="What runs the program.")] = EngineName.INTERPRETER,
+        engine: Annotated[
+            EngineName | None, typer.Option(help="What runs the program.", show_default="by the size of the capture")
+        ] = None,
         limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after N packets.")] = None,
         seed: Annotated[int, typer.Option(metavar="N", help="Seed of bpf_get_prandom_u32.")] = 0,
         l2: Annotated[

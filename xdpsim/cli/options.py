@@ -45,7 +45,8 @@ class RunOptions:
     program: str = ""
     write: str = ""
     maps: tuple[str, ...] = ()
-    engine: EngineName = EngineName.INTERPRETER
+    engine: EngineName | None = None
+    """None: the one that is likely to be done first."""
     limit: int | None = None
     per_packet: bool = False
     save_maps: str = ""

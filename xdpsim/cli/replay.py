@@ -20,7 +20,7 @@ from xdpsim.frames.capture import Capture
 from xdpsim.frames.record import Record
 from xdpsim.maps.map import Map
 from xdpsim.net.datapath import Result
-from xdpsim.net.sweep import Sweep
+from xdpsim.net.sweep import Sink, Sweep
 from xdpsim.sim.program import Program
 
 LOOK_WORK = 100_000
@@ -80,11 +80,11 @@ class Records:
             self.given += 1
             yield record
 
-    def sweep(self, program: Program) -> Iterator[Sweep]:
+    def sweep(self, program: Program, sink: Sink | None = None) -> Iterator[Sweep]:
         """Run what is left of the capture; yields the sweep after each piece. Damage and Ctrl-C are noted as ever."""
         if self.damage is not None or self.was_interrupted:
             return
-        self._sweep = sweep = program.sweep(limit=self._limit)
+        self._sweep = sweep = program.sweep(limit=self._limit, sink=sink)
         try:
             for given in sweep.run(self._capture, before=self.given):
                 self.given = given
@@ -111,14 +111,21 @@ def replay(
 
 
 def count(
-    program: Program, maps: list[Map], records: Records, report: RunReport, looks: int | None = None
+    program: Program,
+    maps: list[Map],
+    records: Records,
+    report: RunReport,
+    looks: int | None = None,
+    sink: Sink | None = None,
 ) -> Iterator[int]:
-    """As replay, where nobody asks for single results; yields how many packets were read."""
+    """As replay, where nobody asks for single results but `sink`; yields how many packets were read."""
     if report.wants_drops:
-        for _ in _looked_at(program, maps, islice(records, looks), report):
+        for result in _looked_at(program, maps, islice(records, looks), report):
+            if sink is not None:
+                sink.add(result)
             yield records.given
     sweep = None
-    for sweep in records.sweep(program):
+    for sweep in records.sweep(program, sink):
         report.add_samples(sweep)
         yield records.given
     if sweep is not None:

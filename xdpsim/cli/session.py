@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TextIO
 
 from xdpsim.analysis.counters import Describer, MapWatch
@@ -24,12 +26,15 @@ from xdpsim.errors import InputError
 from xdpsim.frames.capture import Capture, open_capture
 from xdpsim.maps.files import load_presets, save_maps
 from xdpsim.maps.map import Map
+from xdpsim.memory import runtime
 from xdpsim.sim.program import Program
 from xdpsim.sim.sim import Sim
 
 
 def run(options: RunOptions) -> int:
     """Do what the options say; the exit code."""
+    if options.engine is None:
+        options = replace(options, engine=_likely_engine(options.read))
     _check(options)
     with rejections(options.json):
         return _run(options)
@@ -37,7 +42,7 @@ def run(options: RunOptions) -> int:
 
 def _run(options: RunOptions) -> int:
     loading = options.loading
-    sim = Sim(seed=options.seed, engine=options.engine.value, verify=loading.verify)
+    sim = Sim(seed=options.seed, engine=_named(options), verify=loading.verify)
     obj = sim.load(options.object, type=loading.type, set=loading.set, btf=loading.btf or None)
     for map_name, type_name in loading.records.items():
         obj.decode_records(map_name, type_name)
@@ -53,8 +58,22 @@ def _run(options: RunOptions) -> int:
     return _exit_code(finished, damage)
 
 
+SMALL_CAPTURE_BYTES = 128 << 10
+"""Up to here the interpreter is done before a program would be compiled."""
+
+
+def _likely_engine(path: str) -> EngineName:
+    """The jit where it saves more than compiling costs, also where nobody knows the size; results are the same."""
+    is_small = os.path.isfile(path) and os.path.getsize(path) <= SMALL_CAPTURE_BYTES and not path.endswith(".gz")
+    return EngineName.INTERPRETER if is_small or runtime.is_python() else EngineName.JIT
+
+
+def _named(options: RunOptions) -> str:
+    return (options.engine or EngineName.INTERPRETER).value
+
+
 def _check(options: RunOptions) -> None:
-    options.loading.warn(options.engine.value)
+    options.loading.warn(_named(options))
     if options.write:
         check_target(options.read, options.write)
     if options.write == "-" and (options.json or options.per_packet):
@@ -93,16 +112,20 @@ class _Session:
         """Run every packet; what came of it, and the damage that ended the capture early."""
         options = self.options
         with ExitStack() as stack:
-            records = stack.enter_context(Records(capture, options.limit, stepwise=self._only_counts))
-            progress = stack.enter_context(Progress(options.read, wanted=not options.per_packet))
             written = None
             if options.write:
                 written = WrittenCapture(options.write, capture, self.program.name, options.capture)
                 stack.callback(written.close)
+            is_swept = not options.per_packet and (written is None or written.takes_blocks)
+            records = stack.enter_context(Records(capture, options.limit, stepwise=is_swept))
+            progress = stack.enter_context(Progress(options.read, wanted=not options.per_packet))
             start = time.perf_counter()
-            if self._only_counts:
-                for packets in count(self.program, self.maps, records, self.report, self._looks):
+            if is_swept:
+                blocks = written.blocks() if written else None
+                for packets in count(self.program, self.maps, records, self.report, self._looks, blocks):
                     progress.stands_at(packets, capture.offset)
+                if blocks:
+                    blocks.flush()
             else:
                 self._replay(records, written, progress)
             elapsed = time.perf_counter() - start
@@ -118,11 +141,6 @@ class _Session:
             progress.add(result)
 
     @property
-    def _only_counts(self) -> bool:
-        """Whether the report is all that is asked for."""
-        return not (self.options.write or self.options.per_packet)
-
-    @property
     def _looks(self) -> int | None:
         return KERNEL_LOOKS if self.options.engine is EngineName.KERNEL else None
 
@@ -130,7 +148,7 @@ class _Session:
         return Finished(
             object=self.options.object,
             program=self.program.name,
-            engine=self.options.engine.value,
+            engine=_named(self.options),
             capture=capture,
             report=self.report,
             maps=self.maps,

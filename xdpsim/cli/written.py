@@ -13,12 +13,17 @@ from xdpsim.cli.options import CaptureSide
 from xdpsim.frames.capture import Capture
 from xdpsim.frames.linktype import EN10MB
 from xdpsim.frames.record import Interface
-from xdpsim.frames.writer import open_writer
+from xdpsim.frames.writer import PcapngWriter, open_writer
+from xdpsim.memory.arena import Block
+from xdpsim.memory.batch import Batch
+from xdpsim.memory.layout import View
+from xdpsim.memory.sweep import MOST_BLOCK_BYTES, WRITE, write_batch
 from xdpsim.net.datapath import Result
 from xdpsim.progtypes.rows import verdict_name
 from xdpsim.progtypes.xdp import XDP
 
 US = 1000
+_ROOM_BYTES = 1 << 20
 _SIDES = {CaptureSide.EXIT: ("",), CaptureSide.ENTRY: ("",), CaptureSide.BOTH: ("fentry", "fexit")}
 
 
@@ -70,6 +75,54 @@ class WrittenCapture:
     def close(self) -> None:
         """Write what is pending."""
         self._writer.close()
+
+    @property
+    def takes_blocks(self) -> bool:
+        """Whether packets may come as finished pcapng blocks: as they leave the program, once each."""
+        return isinstance(self._writer, PcapngWriter) and self._side is CaptureSide.EXIT
+
+    def blocks(self) -> WrittenBlocks:
+        """What takes whole batches, where `takes_blocks`."""
+        assert isinstance(self._writer, PcapngWriter)
+        return WrittenBlocks(self, self._writer, self._interface(0, ""))
+
+
+class WrittenBlocks:
+    """A sweep's sink: packets of which only the verdict is to be said become blocks natively, the others one by one."""
+
+    def __init__(self, written: WrittenCapture, writer: PcapngWriter, interface: int) -> None:
+        self._written, self._writer = written, writer
+        self._room = Block(_ROOM_BYTES, "blocks to write")
+        self._about_block = Block(WRITE.size, "what blocks are written from")
+        self._about = View(WRITE, self._about_block.view, 0, self._about_block.address)
+        self._about.interface = interface
+        self._empty()
+
+    def _empty(self) -> None:
+        self._about.out, self._about.end = self._room.address, self._room.address + self._room.size
+        self._count = 0
+
+    def add(self, result: Result) -> None:
+        """One packet, behind those that wait."""
+        self.flush()
+        self._written.add(result)
+
+    def add_batch(self, batch: Batch, start: int, end: int, arrays: tuple[int, int, int]) -> int:
+        """Packets [start, end); up to which they were taken."""
+        about = self._about
+        about.numbers, about.lengths, about.wire_lengths = arrays
+        while True:
+            stopped = write_batch(batch.address, start, end, about.address)
+            self._count += stopped - start
+            start = stopped
+            if start == end or about.end - about.out >= MOST_BLOCK_BYTES:
+                return start
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand on what waits."""
+        self._writer.write_blocks(self._room.view[: self._about.out - self._room.address], self._count)
+        self._empty()
 
 
 def comment_of(result: Result) -> str:

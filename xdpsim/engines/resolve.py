@@ -49,6 +49,20 @@ def jump_target(program_length: int, slot: int, distance: int) -> int:
     return target if 0 <= target < program_length else program_length
 
 
+def only_way(program: LoadedProgram, slot: int, insn: Insn) -> int | None:
+    """Where a conditional jump of a verified program always goes: the verifier has seen only one of its ways.
+
+    Linux makes it a plain jump (opt_hard_wire_dead_code_branches in kernel/bpf/verifier.c), also where it is wrong.
+    """
+    dead = program.facts.dead
+    if not dead or insn.family is not Family.BRANCH:
+        return None
+    following, target = slot + 1, jump_target(len(program.spec.code), slot, insn.off)
+    if following in dead:
+        return target
+    return following if target in dead else None
+
+
 FUNCTION_TAG = 1 << 60
 
 

@@ -66,7 +66,10 @@ class _Output:
 
     def flush(self) -> None:
         pending, self._pending = self._pending, bytearray()
-        view = memoryview(pending)
+        self.write_through(memoryview(pending))
+
+    def write_through(self, view: memoryview) -> None:
+        """Write now, without a copy; what is pending has to be flushed before."""
         try:
             while view:
                 view = view[self._file.write(view) :]  # an unbuffered file may take a part only
@@ -195,6 +198,12 @@ class PcapngWriter(_Writer):
         total = 32 + len(data) + len(padding) + len(options)
         head = _ENHANCED.pack(6, total, interface, time_ns >> 32, time_ns & 0xFFFF_FFFF, len(data), length)
         self._output.add(head, data, padding, options, head[4:8])
+
+    def write_blocks(self, blocks: memoryview, count: int) -> None:
+        """Write `count` finished enhanced packet blocks."""
+        self._output.flush()
+        self._output.write_through(blocks)
+        self.count += count
 
 
 class PcapWriter(_Writer):

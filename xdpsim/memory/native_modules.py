@@ -12,6 +12,7 @@ NATIVE_MODULES: tuple[str, ...] = (
     "xdpsim.helpers.events",
     "xdpsim.helpers.locks",
     "xdpsim.helpers.map_ops",
+    "xdpsim.helpers.packet_load",
     "xdpsim.helpers.percpu",
     "xdpsim.helpers.redirect",
     "xdpsim.helpers.strings",

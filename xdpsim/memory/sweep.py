@@ -23,6 +23,7 @@ SCAN = Struct(
     ("snaplen", U64),
     ("longest", U64),  # a record that announces more is damage
     ("shortest", U64),  # a packet below that never reaches the program
+    ("stops_short", U64),  # such packets are not only counted: the scan stops at them, as at long ones
     ("records", U64),  # how many were read
     ("limit", U64),  # and how many may be
     # the clock
@@ -54,6 +55,7 @@ _AT, _SCAN_END, _HEADER, _TICK = (SCAN.offset(name) for name in ("at", "end", "h
 _SWAPPED, _SNAPLEN, _LONGEST, _SHORTEST = (
     SCAN.offset(name) for name in ("is_swapped", "snaplen", "longest", "shortest")
 )
+_STOPS_SHORT = SCAN.offset("stops_short")
 _RECORDS, _LIMIT = SCAN.offset("records"), SCAN.offset("limit")
 _FIRST, _HAS_FIRST, _START, _KTIME, _TAI = (
     SCAN.offset(name) for name in ("first_ns", "has_first", "start_ns", "ktime_ns", "tai_ns")
@@ -118,6 +120,7 @@ def scan_records(scan: int, batch: int, capacity: int) -> int:
     snaplen = load64(scan + _SNAPLEN)
     longest = load64(scan + _LONGEST)
     shortest = load64(scan + _SHORTEST)
+    stops_short = load64(scan + _STOPS_SHORT)
     number = load64(scan + _RECORDS)
     limit = load64(scan + _LIMIT)
     start_ns = load64(scan + _START)
@@ -150,7 +153,7 @@ def scan_records(scan: int, batch: int, capacity: int) -> int:
             why = MORE
             break
         size = captured if captured < snaplen else snaplen
-        if size > LINEAR_BYTES:
+        if size > LINEAR_BYTES or (stops_short and size < shortest):
             why = LONG
             break
         number += 1
@@ -205,3 +208,78 @@ def tally_batch(batch: int, start: int, end: int, numbers: int, lengths: int, ta
         start += 1
     store64(tally + TALLIED * _TALLY_BYTES, total)
     return 0
+
+
+WRITE = Struct(
+    "write",
+    ("numbers", U64),
+    ("lengths", U64),
+    ("wire_lengths", U64),
+    ("interface", U64),
+    ("out", U64),  # where the next block goes
+    ("end", U64),  # behind the room for blocks
+)
+"""What blocks are written from, beside the batch."""
+_W_LENGTHS, _W_WIRE, _W_INTERFACE, _W_OUT, _W_END = (
+    WRITE.offset(name) for name in ("lengths", "wire_lengths", "interface", "out", "end")
+)
+MOST_BLOCK_BYTES = LINEAR_END + 64
+_VERDICT_OPTION, _HOOK_XDP, _OPTIONS_BYTES, _HEAD_BYTES = 7 | 9 << 16, 2, 20, 28
+_LAST_PLAIN = 3
+"""XDP_TX: what comes behind it needs a word of comment."""
+
+
+@native
+def write_block(out: int, interface: int, time_ns: int, length: int, wire: int) -> int:
+    """The head of a pcapng enhanced packet block, and its length at the end."""
+    total = _HEAD_BYTES + (length + 3 & ~3) + _OPTIONS_BYTES + 4
+    store32(out, 6)
+    store32(out + 4, total)
+    store32(out + 8, interface)
+    store32(out + 12, time_ns >> 32)
+    store32(out + 16, time_ns)
+    store32(out + 20, length)
+    store32(out + 24, wire)
+    store32(out + total - 4, total)
+    return total
+
+
+@native
+def write_batch(batch: int, index: int, end: int, write: int) -> int:
+    """Write packets [index, end) with their verdicts as pcapng blocks; where it stopped.
+
+    It stops at the end, when there is no room for a block, and at a packet of which more is to be said than a verdict:
+    XDP_ABORTED by a fault is the caller's to know, redirects, unknown verdicts, metadata and frags are seen here.
+    """
+    frames = load64(batch + _B_FRAME)
+    starts = load64(batch + _B_START)
+    lengths = load64(batch + _B_LENGTH)
+    verdicts = load64(batch + _B_VERDICT)
+    times = load64(batch + _B_TAI)
+    metas = load64(batch + _B_META)
+    frags = load64(batch + _B_FRAGS)
+    captured = load64(write + _W_LENGTHS)
+    wires = load64(write + _W_WIRE)
+    out = load64(write + _W_OUT)
+    room = load64(write + _W_END)
+    while index < end:
+        verdict = load32(verdicts + index * 4)
+        if verdict > _LAST_PLAIN or load32(metas + index * 4) or load32(frags + index * 4):
+            break
+        if room - out < MOST_BLOCK_BYTES:
+            break
+        length = load32(lengths + index * 4)
+        was = load32(captured + index * 4)
+        wire = load32(wires + index * 4)
+        wire = length + wire - was if wire > was else length
+        total = write_block(out, load64(write + _W_INTERFACE), load64(times + index * 8), length, wire)
+        options = out + total - 4 - _OPTIONS_BYTES
+        store32(options - 4, 0)  # the padding of the packet lies in here
+        copy(out + _HEAD_BYTES, load64(frames + index * 8) + load32(starts + index * 4), length)
+        store32(options, _VERDICT_OPTION)
+        store64(options + 4, _HOOK_XDP | verdict << 8)
+        store64(options + 12, 0)
+        out += total
+        index += 1
+    store64(write + _W_OUT, out)
+    return index

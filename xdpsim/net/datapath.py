@@ -150,19 +150,28 @@ class XdpHook:
             totals.faults += 1
         else:
             totals.verdicts[verdict] = totals.verdicts.get(verdict, 0) + 1
-        return Result(record, verdict, data, metadata, self._redirect(index), batch.insns[index], fault, events)
+        return Result(
+            record,
+            verdict,
+            data,
+            metadata,
+            redirect_of(self.machine, self._batch, index),
+            batch.insns[index],
+            fault,
+            events,
+        )
 
-    def _redirect(self, index: int) -> Redirect | None:
-        """The target that the program left; it counts only where the verdict is XDP_REDIRECT."""
-        batch = self._batch
-        kind = batch.redirect_kind[index]
-        if batch.verdict[index] != XDP.REDIRECT or kind == REDIRECT_NONE:
-            return None
-        flags = batch.redirect_flags[index]
-        if kind == REDIRECT_IFINDEX:
-            return Redirect(ifindex=batch.redirect_ifindex[index], flags=flags)
-        target = self.machine.map_at(batch.redirect_map[index])
-        return Redirect(map=target.spec.name if target is not None else "", key=batch.redirect_key[index], flags=flags)
+
+def redirect_of(machine: EmulatedMachine, batch: Batch, index: int) -> Redirect | None:
+    """The target that the program left; it counts only where the verdict is XDP_REDIRECT."""
+    kind = batch.redirect_kind[index]
+    if batch.verdict[index] != XDP.REDIRECT or kind == REDIRECT_NONE:
+        return None
+    flags = batch.redirect_flags[index]
+    if kind == REDIRECT_IFINDEX:
+        return Redirect(ifindex=batch.redirect_ifindex[index], flags=flags)
+    target = machine.map_at(batch.redirect_map[index])
+    return Redirect(map=target.spec.name if target is not None else "", key=batch.redirect_key[index], flags=flags)
 
 
 def refusal(data: bytes) -> str:

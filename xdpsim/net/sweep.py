@@ -8,9 +8,9 @@ captures. Either way the counts are the same, and memory does not grow with the 
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from dataclasses import dataclass, field
 from errno import errorcode
 from itertools import islice
+from typing import Protocol
 
 from xdpsim.bits import M64, signed
 from xdpsim.engines.fault import Fault, read_fault
@@ -24,7 +24,8 @@ from xdpsim.memory.layout import View
 from xdpsim.memory.structs import HEADROOM_BYTES
 from xdpsim.memory.sweep import DAMAGED, LIMIT, LONG, MORE, SCAN, TALLIED, TALLY, scan_records, tally_batch
 from xdpsim.net.clock import START_NS
-from xdpsim.net.datapath import MIN_PACKET_BYTES, Result, XdpHook
+from xdpsim.net.counts import Count, Swept
+from xdpsim.net.datapath import MIN_PACKET_BYTES, Result, XdpHook, redirect_of
 from xdpsim.net.machine import EmulatedMachine, Event
 from xdpsim.net.timers import fire_due
 
@@ -34,52 +35,36 @@ _NO_LIMIT = (1 << 64) - 1
 _COUNT_MASK = (1 << 32) - 1
 
 
-@dataclass(slots=True)
-class Count:
-    """Packets, their bytes as captured, the number of the first one."""
+class Sink(Protocol):
+    """Who wants the packets as they come out, in order."""
 
-    packets: int = 0
-    bytes: int = 0
-    first: int = 0
+    def add(self, result: Result) -> None:
+        """One packet that went the long way."""
 
-    def add(self, packets: int, size: int, first: int) -> None:
-        """Count more; `first` is the number of their first one."""
-        if packets:
-            self.first = min(self.first or first, first)
-            self.packets += packets
-            self.bytes += size
+    def add_batch(self, batch: Batch, start: int, end: int, arrays: tuple[int, int, int]) -> int:
+        """Packets [start, end) of a batch, which ran; up to which they were taken.
 
-
-@dataclass
-class Swept:
-    """Counts over a capture: packets by verdict, by fault and by the reason for which they never ran."""
-
-    packets: int = 0
-    bytes: int = 0
-    insns: int = 0
-    verdicts: dict[int, Count] = field(default_factory=dict)
-    faults: Count = field(default_factory=Count)
-    errors: dict[str, Count] = field(default_factory=dict)
-
-    def counts(self) -> Iterator[Count]:
-        """All of them."""
-        yield from self.verdicts.values()
-        yield self.faults
-        yield from self.errors.values()
-
-    def verdict(self, value: int) -> Count:
-        """The count of a verdict."""
-        return self.verdicts.setdefault(value, Count())
+        `arrays` are the addresses of their numbers (u64), lengths as captured and on the wire (u32). The packet behind
+        those taken comes by `add`.
+        """
 
 
 class Sweep:
     """Runs a capture and counts in `swept`; `events` and `faulted` have what the last piece left."""
 
     def __init__(
-        self, machine: EmulatedMachine, program: LoadedProgram, runner: Runner, *, batch_size: int, limit: int | None
+        self,
+        machine: EmulatedMachine,
+        program: LoadedProgram,
+        runner: Runner,
+        *,
+        batch_size: int,
+        limit: int | None,
+        sink: Sink | None = None,
     ) -> None:
         self.machine, self.program, self.runner = machine, program, runner
         self.swept = Swept()
+        self._sink = sink
         self.batch = Batch(batch_size)
         self.faulted: list[tuple[Record, Fault]] = []
         self.events: list[Event] = []
@@ -127,7 +112,7 @@ class Sweep:
         scan.header_bytes, scan.tick_ns = layout.record_header_bytes, layout.tick_ns
         scan.is_swapped, scan.snaplen = int(layout.byte_order == ">"), layout.snaplen
         scan.longest, scan.shortest, scan.limit = MAX_CAPTURED_BYTES, MIN_PACKET_BYTES, self._limit
-        scan.start_ns = START_NS
+        scan.start_ns, scan.stops_short = START_NS, int(self._sink is not None)
         scan.at = scan.end = self._buffer.address
         batch = self.batch
         for index in range(capacity):
@@ -193,6 +178,8 @@ class Sweep:
 
     def _count(self, result: Result) -> None:
         swept, record = self.swept, result.record
+        if self._sink is not None:
+            self._sink.add(result)
         swept.packets += 1
         swept.bytes += len(record.data)
         swept.insns += result.insns
@@ -224,6 +211,8 @@ class Sweep:
                 addresses = self._scan.numbers, self._scan.lengths, self._counts.address
                 tally_batch(batch.address, start, stopped, *addresses)
                 self._tally_others(start, stopped)
+            if self._sink is not None:
+                self._hand_on(self._sink, start, stopped)
             start = stopped
             if stop is Stop.TIMER_DUE:
                 fire_due(self.machine, batch.ktime_ns[start], start)
@@ -257,7 +246,30 @@ class Sweep:
         number, size = self.numbers[index], self.lengths[index]
         self.swept.faults.add(1, size, number)
         self.swept.insns += batch.insns[index]
-        self.faulted.append((self._record(index), read_fault(self.machine, self.program)))
+        record, fault = self._record(index), read_fault(self.machine, self.program)
+        self.faulted.append((record, fault))
+        if self._sink is not None:
+            self._sink.add(self._result(index, record, fault))
+
+    def _hand_on(self, sink: Sink, start: int, end: int) -> None:
+        """Give the packets of a batch to the sink."""
+        scan = self._scan
+        arrays = scan.numbers, scan.lengths, scan.wire_lengths
+        while start < end:
+            start = sink.add_batch(self.batch, start, end, arrays)
+            if start < end:
+                sink.add(self._result(start, self._record(start), None))
+                start += 1
+
+    def _result(self, index: int, record: Record, fault: Fault | None) -> Result:
+        """A packet of the batch as the datapath gives it, but without its events."""
+        batch = self.batch
+        at, meta = batch.frame[index] + batch.start[index], batch.meta[index]
+        block = self._buffer if self._in_place else self.machine.pool.block
+        at -= block.address
+        data, metadata = bytes(block.view[at : at + batch.length[index]]), bytes(block.view[at - meta : at])
+        redirect = redirect_of(self.machine, batch, index)
+        return Result(record, batch.verdict[index], data, metadata, redirect, batch.insns[index], fault, [])
 
     def _record(self, index: int) -> Record:
         """A packet of the batch as it stands in the capture."""

@@ -14,7 +14,7 @@ from xdpsim.loader.model import Object, ProgramSpec
 from xdpsim.maps.map import Map
 from xdpsim.memory.batch import DEFAULT_BATCH
 from xdpsim.net.datapath import MIN_PACKET_BYTES, Result, XdpHook, refusal
-from xdpsim.net.sweep import Sweep
+from xdpsim.net.sweep import Sink, Sweep
 from xdpsim.sim.outcome import Outcome, outcome_of
 
 if TYPE_CHECKING:
@@ -104,12 +104,12 @@ class Program:
         """An XDP hook with this program, for many packets: iterate `hook.run(records)`, then read `hook.totals`."""
         return XdpHook(self._sim.machine, self._loaded, self._runner, batch_size)
 
-    def sweep(self, *, batch_size: int = DEFAULT_BATCH, limit: int | None = None) -> Sweep:
+    def sweep(self, *, batch_size: int = DEFAULT_BATCH, limit: int | None = None, sink: Sink | None = None) -> Sweep:
         """A run over a whole capture that counts at memory speed: iterate `sweep.run(capture)`, read `sweep.swept`.
 
-        `limit` is how many records are read at most.
+        `limit` is how many records are read at most; `sink` gets every packet as it comes out.
         """
-        return Sweep(self._sim.machine, self._loaded, self._runner, batch_size=batch_size, limit=limit)
+        return Sweep(self._sim.machine, self._loaded, self._runner, batch_size=batch_size, limit=limit, sink=sink)
 
     def replay(self, records: Iterable[Record], *, batch_size: int = DEFAULT_BATCH) -> Iterator[Result]:
         """Run on every record of a capture, in order."""

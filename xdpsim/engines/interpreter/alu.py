@@ -90,7 +90,11 @@ def endian(cpu: Cpu, insn: Insn, slot: int) -> Op:
 
 def jump(cpu: Cpu, insn: Insn, slot: int) -> Op:
     """goto and gotol."""
-    target = cpu.target(slot, insn.jump_offset)
+    return goes(cpu.target(slot, insn.jump_offset))
+
+
+def goes(target: int) -> Op:
+    """A jump to a slot."""
     return lambda: target
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from xdpsim.bits import M64
+from xdpsim.bits import M32, M64
 from xdpsim.engines.exceptions import exception_callback
 from xdpsim.engines.fault import FaultKind
 from xdpsim.engines.interpreter.cpu import TO_HELPER, CallFrame, Cpu, Finished, Op, Returned, Switched
 from xdpsim.helpers.checks import check_arguments, kinds_of
 from xdpsim.helpers.map_ops import program_at
+from xdpsim.helpers.packet_load import load_packet as packet_word
 from xdpsim.helpers.rows import BadArgument, Helper
 from xdpsim.isa.insn import Insn
 from xdpsim.memory.native import NativeFunction
@@ -58,6 +59,21 @@ def returning(cpu: Cpu) -> Op:
 def exit_(cpu: Cpu, insn: Insn, slot: int) -> Op:
     """Return to the caller, or end the program."""
     return returning(cpu)
+
+
+def load_packet(cpu: Cpu, insn: Insn, slot: int) -> Op:
+    """LD_ABS and LD_IND: r0 = the packet's word; the function returns 0 where the packet is too short."""
+    regs, imm, src, size, following = cpu.regs, insn.imm, insn.src, insn.width, slot + 1
+    is_indirect, read, leave = insn.op == "ind", packet_word.bound(), returning(cpu)
+    state = cpu.machine.run_state.address
+
+    def run() -> int:
+        offset = regs[src] + imm if is_indirect else imm
+        found = read(state, offset & M32, size)
+        regs[0] = found & M32
+        return following if found else leave()
+
+    return run
 
 
 def call_helper(cpu: Cpu, row: Helper, slot: int) -> Op:

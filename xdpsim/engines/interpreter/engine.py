@@ -15,7 +15,7 @@ from xdpsim.engines.interpreter.context import ContextAccess
 from xdpsim.engines.interpreter.cpu import TO_HELPER, CallFrame, Cpu, Faulted, Finished, Op, Returned, Switched
 from xdpsim.engines.limits import DEFAULT_BUDGET
 from xdpsim.engines.protocol import LoadedProgram
-from xdpsim.engines.resolve import callable_slots, callee_row, check_runnable, function_of, imm64_value
+from xdpsim.engines.resolve import callable_slots, callee_row, check_runnable, function_of, imm64_value, only_way
 from xdpsim.helpers.machine import Machine
 from xdpsim.helpers.rows import Control, Helper
 from xdpsim.helpers.timers import Timers
@@ -38,6 +38,7 @@ _PLAIN: dict[Family, Callable[[Cpu, Insn, int], Op]] = {
     Family.BRANCH: alu.branch,
     Family.MAY_GOTO: alu.may_goto,
     Family.CALL_LOCAL: calls.call_local,
+    Family.LD_PACKET: calls.load_packet,
     Family.EXIT: calls.exit_,
 }
 _ACCESS: dict[Family, Callable[[Cpu, ContextAccess, Insn, int], Op]] = {
@@ -138,6 +139,9 @@ class InterpretedProgram:
         cpu = self.engine.cpu
         if slot in self.program.spec.poisoned:
             return self._stray(slot, FaultKind.POISONED)
+        way = only_way(self.program, slot, insn)
+        if way is not None:
+            return alu.goes(way)
         if insn.family in _PLAIN:
             return _PLAIN[insn.family](cpu, insn, slot)
         if insn.family in _ACCESS:

@@ -8,7 +8,7 @@ memory, where verifier/facts.py does not follow it.
 
 from __future__ import annotations
 
-from xdpsim.bits import mask
+from xdpsim.bits import M32, mask
 from xdpsim.engines.contexts import NativeContext
 from xdpsim.engines.fault import FaultKind
 from xdpsim.engines.jit.function import FunctionEmitter
@@ -178,6 +178,22 @@ def atomic(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
     old = f.value(f"atomicrmw {operation} ptr {pointer}, i{bits} {value} seq_cst")
     if row.fetch:
         f.set_register(insn.src, old, bits)
+    return False
+
+
+def load_packet(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
+    """LD_ABS and LD_IND: r0 = the packet's word; the function ends with 0 where the packet is too short."""
+    offset = str(insn.imm & M32)
+    if insn.op == "ind":
+        offset = f.value(f"add i64 {f.register(insn.src)}, {offset}")
+    found = f.call("xdpsim_load_packet", "%rs", offset, str(insn.width))
+    good, short = f.label(), f.label()
+    f.line(f"br i1 {f.value(f'icmp ne i64 {found}, 0')}, label %{good}, label %{short}")
+    f.place(short)
+    f.leave("0", f.insns_up_to(slot))
+    f.place(good)
+    f.needs.context_fields |= {"data", "data_end"}
+    f.set_register(0, f.value(f"and i64 {found}, {M32}"))
     return False
 
 

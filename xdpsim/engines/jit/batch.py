@@ -32,6 +32,7 @@ class Usage:
     redirects: bool
     pays: bool
     stack: bool
+    faults: bool
     fields: frozenset[str]
     """Members of the native context that it looks at."""
 
@@ -47,6 +48,7 @@ def usage(rows: list[Helper], needs: Needs) -> Usage:
         leaves or any(row.redirects for row in rows),
         needs.pays or sees_world,
         needs.stack or sees_world,
+        needs.faults,
         frozenset(fields),
     )
 
@@ -113,9 +115,10 @@ def loop(used: Usage, context: NativeContext, budget: int) -> str:
     out.place("body")
     _begin(out, used, budget)
     out.line("%r0 = call i64 @main(ptr %state, i64 %context, i64 0, i64 0, i64 0, i64 0)")
-    out.line("%code = load i32, ptr %fault")
+    if used.faults:
+        out.line("%code = load i32, ptr %fault")
     _end(out, used)
-    out.line("%fine = icmp eq i32 %code, 0")
+    out.line("%fine = icmp eq i32 %code, 0" if used.faults else "%fine = icmp eq i32 0, 0")
     out.line("br i1 %fine, label %good, label %done, !prof !0")
     out.place("good")
     out.line("%next = add i64 %index, 1")
@@ -159,8 +162,9 @@ def _set_context(out: _Loop, used: Usage) -> None:
 
 
 def _end(out: _Loop, used: Usage) -> None:
+    insns = out.get(RUN_STATE.offset("insns"), 8)
     out.write("verdict", "%r0")
-    out.write("insns", out.get(RUN_STATE.offset("insns"), 8))
+    out.write("insns", insns)
     if used.moves_packet:
         places = {name: _place("xdp", name) for name in ("data", "data_end", "data_meta", "data_hard_start")}
         words = {name: out.get(*place) for name, place in places.items()}

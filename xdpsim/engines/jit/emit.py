@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from xdpsim.bits import mask
-from xdpsim.engines.jit.access import atomic, load, store
+from xdpsim.engines.jit.access import atomic, load, load_packet, store
 from xdpsim.engines.jit.calls import call_helper, call_local
 from xdpsim.engines.jit.function import FunctionEmitter
 from xdpsim.engines.limits import MAY_GOTO_LIMIT
+from xdpsim.engines.resolve import only_way
 from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import Family
 from xdpsim.verifier.cfg import successors
@@ -134,6 +135,11 @@ def branch(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
     """Conditional jumps; one whose two ways meet at once is a plain jump, which keeps LLVM's phi nodes simple."""
     f.count_block()
     following, target = successors(f.program.spec.code, slot)
+    way = only_way(f.program, slot, insn)
+    if way is not None:
+        f.count_jump("true" if way == target else "false")
+        f.jump(slot, way)
+        return True
     left, right = f.register(insn.dst, insn.bits), _operand(f, insn)
     if following == target:
         f.jump(slot, target)
@@ -195,6 +201,7 @@ EMIT_FAMILY: dict[Family, Callable[[FunctionEmitter, int, Insn], bool]] = {
     Family.STORE_RELEASE: store,
     Family.ATOMIC: atomic,
     Family.LD_IMM64: ld_imm64,
+    Family.LD_PACKET: load_packet,
     Family.JUMP: jump,
     Family.BRANCH: branch,
     Family.MAY_GOTO: may_goto,

@@ -141,7 +141,7 @@ class CompiledProgram:
 
     def __init__(self, engine: JitEngine, program: LoadedProgram) -> None:
         self._engine, self.program = engine, program
-        self._state = engine.machine.run_state.address
+        self._machine, self._state = engine.machine, engine.machine.run_state.address
         made = compiled(program, engine.budget, counts_blocks=engine.counts_blocks)
         self.callable, self.caught_by, self._checks_time = frozenset(made.callable), made.caught_by, made.checks_time
         self.reads_in_place = made.reads_in_place
@@ -174,14 +174,16 @@ class CompiledProgram:
 
     def run_batch(self, batch: Batch, start: int) -> tuple[int, Stop]:
         """See engines/protocol.Runner."""
-        engine, machine = self._engine, self._engine.machine
+        engine, machine = self._engine, self._machine
         if machine.caller is not engine:
             engine.take_over()
-        end = count = batch.count
-        if engine.timers.next_ns != engine.python.shown_ns:
-            engine.python.follow_timers()
-        if engine.timers.next_ns != NEVER:
-            end = count if self._checks_time else self._end_in_time(batch, start)
+        count = batch.count
+        due = engine.timers.next_ns
+        if due is engine.python.shown_ns is NEVER and not machine.rings:  # the same object as long as no timer is set
+            stopped = self._run(self._state, batch.address, start, count)
+            return (count, Stop.END) if stopped == count else (stopped, self._why_stopped())
+        engine.python.follow_timers()
+        end = count if self._checks_time or due == NEVER else self._end_in_time(batch, start)
         # Records of ring buffers are told apart by packet: then packets run one by one.
         for stop in range(start + 1, end + 1) if machine.rings else (end,):
             start = self._run(self._state, batch.address, start, stop)

@@ -113,7 +113,7 @@ class FunctionEmitter(Text):
         """End the function with a fault."""
         details = f"i32 {int(kind)}, i32 {slot}, i64 {address}, i32 {size}, i32 {is_write}"
         self.line(f"call void @record_fault(ptr %state, {details}, i64 {self.insns_up_to(slot)})")
-        self._faults = True
+        self._faults = self.needs.faults = True
         self.line("br label %faulted")
 
     def fault_unless(self, condition: str, kind: FaultKind, slot: int, **details: int | str) -> None:
@@ -132,7 +132,7 @@ class FunctionEmitter(Text):
         self.place(bad)
         function = "finish_fault" if is_own else "pass_fault"
         self.line(f"call void @{function}(ptr %state, i32 {slot}, i64 {self.insns_up_to(slot)})")
-        self._faults = True
+        self._faults = self.needs.faults = True
         self.line("br label %faulted")
         self.place(good)
 
@@ -141,6 +141,9 @@ class FunctionEmitter(Text):
         total = self.value("load i64, ptr %insns")
         total = self.value(f"add i64 {total}, {insns}") if insns else total
         counter = self.state_pointer(RUN_STATE.offset("insns"))
+        if self.setting.is_alone and not self.needs.faults:
+            self.line(f"store i64 {total}, ptr {counter}")
+            return
         before = self.value(f"load i64, ptr {counter}")
         self.line(f"store i64 {self.value(f'add i64 {before}, {total}')}, ptr {counter}")
 

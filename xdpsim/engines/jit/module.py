@@ -23,6 +23,7 @@ from xdpsim.engines.protocol import LoadedProgram
 from xdpsim.engines.resolve import callable_slots, callee_row
 from xdpsim.helpers.rows import Control, Helper
 from xdpsim.isa.rows import Family
+from xdpsim.memory.native import NativeFunction
 from xdpsim.memory.structs import FAULT, RUN_STATE
 from xdpsim.verifier.cfg import functions
 from xdpsim.verifier.facts import find_facts, joined
@@ -78,6 +79,7 @@ class Module:
             budget,
             any(row.control is Control.TAIL_CALL for row in rows),
             next((row for row in rows if row.copies_context), None),
+            _is_alone(program, rows),
             counts_blocks,
             EMIT_FAMILY,
         )
@@ -106,6 +108,11 @@ def called_rows(program: LoadedProgram) -> list[Helper]:
         for slot, insn in enumerate(program.spec.code)
         if insn is not None and insn.family in calls and slot not in program.spec.poisoned
     ]
+
+
+def _is_alone(program: LoadedProgram, rows: list[Helper]) -> bool:
+    calls = any(insn is not None and insn.family is Family.CALL_LOCAL for insn in program.spec.code)
+    return not calls and all(isinstance(row.body, NativeFunction) for row in rows)
 
 
 def _declarations(needs: Needs) -> list[str]:

@@ -33,6 +33,8 @@ class Setting:
     makes_tail_calls: bool
     context_copy: Helper | None
     """The kernel function by which the program has a copy of its context, if it has."""
+    is_alone: bool
+    """Nothing but its main function runs: no subprogram, callback, other program or helper in Python."""
     counts_blocks: bool
     emitters: Mapping[Family, Callable[[FunctionEmitter, int, Insn], bool]]
 
@@ -56,6 +58,8 @@ class Needs:
         """Blocks that are counted: number n has words 2 n (how often it ran) and 2 n + 1 (how often it jumped)."""
         self.checks = False
         """Some access or argument is checked: that looks at the packet's limits, the stack's and the context."""
+        self.faults = False
+        """Some way through the program ends in a fault."""
         self.pays = False
         """Some jump or call pays out of the budget."""
         self.stack = False
