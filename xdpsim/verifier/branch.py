@@ -13,7 +13,7 @@ from xdpsim.verifier.env import LOG_LEVEL
 from xdpsim.verifier.history import DST_REG_STACK, SRC_REG_STACK, Linked
 from xdpsim.verifier.log import print_insn_state
 from xdpsim.verifier.nulls import mark_ptr_or_null_regs, non_null, not_null
-from xdpsim.verifier.packet import try_match_pkt_pointers
+from xdpsim.verifier.packet import BEYOND_PKT_END, try_match_pkt_pointers
 from xdpsim.verifier.precision import mark_chain_precision
 from xdpsim.verifier.prune import find_prev_entry, widen_imprecise
 from xdpsim.verifier.regs import check_src, told
@@ -49,7 +49,6 @@ _FLIPPED = {
     "jslt": "jsgt",
     "jsle": "jsge",
 }
-AT_PKT_END, BEYOND_PKT_END = -1, -2
 
 
 def push_stack(env: Env, insn_idx: int, prev_insn_idx: int, speculative: bool = False) -> State:

@@ -27,7 +27,7 @@ class Reg:
     the id of the reference held (ref_obj_id). `frameno` is the frame of a stack pointer. `extra` holds what only some
     types have and is compared by ==:
 
-        PTR_TO_PACKET*       int: bytes proven behind the pointer (range), -1 beyond and -2 at packet end
+        PTR_TO_PACKET*       int: bytes proven behind the pointer (range), -1 at the packet end and -2 beyond it
         CONST_PTR_TO_MAP, PTR_TO_MAP_VALUE, PTR_TO_MAP_KEY    (VMap, map_uid)
         PTR_TO_MEM           (mem_size, dynptr_id)
         PTR_TO_BTF_ID        (Btf, type id)
