@@ -73,8 +73,11 @@ def run(options: VerifyOptions) -> int:
 def _conditions(options: VerifyOptions) -> Conditions:
     if options.json and options.sarif:
         raise UsageError("--json and --sarif: both want standard output")
-    if options.linux:
-        Linux(options.linux)
+    try:
+        if options.linux:
+            Linux(options.linux)
+    except InputError as err:
+        raise UsageError(f"--linux {options.linux}: expected MAJOR.MINOR such as 5.15") from err
     return Conditions(_caps(options.caps), options.linux, options.strict_alignment, options.log_level)
 
 

@@ -143,10 +143,11 @@ def _scalar_safe(env: Env, old: Reg, cur: Reg, ids: Ids, exact: int) -> bool:
         return same_contents(old, cur) and ids.match_scalars(old.id, cur.id)
     if not old.precise and exact == NOT_EXACT:
         return True
-    if (old.id ^ cur.id) & BPF_ADD_CONST:
-        return False
-    if old.id & BPF_ADD_CONST and old.off != cur.off:
-        return False
+    if old.id:
+        if (old.id ^ cur.id) & BPF_ADD_CONST:
+            return False
+        if old.id & BPF_ADD_CONST and old.off != cur.off:
+            return False
     return within(cur.num, old.num) and ids.match_scalars(old.id, cur.id)
 
 
