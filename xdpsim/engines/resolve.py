@@ -16,6 +16,8 @@ from xdpsim.helpers.rows import KFUNCS, Helper, helper_for
 from xdpsim.isa.disasm import disasm
 from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import Family
+from xdpsim.maps.kernel_fields import map_field, map_member
+from xdpsim.verifier.facts import MAP_STRUCT
 
 _REFUSED_FAMILIES = {
     Family.CALL_REG: "no kernel runs calls through registers",
@@ -41,6 +43,8 @@ def check_runnable(program: LoadedProgram) -> None:
             callee_row(program, slot, insn)
         if insn.family is Family.LD_IMM64:
             imm64_value(program, slot, insn)
+        if program.facts.accesses.get(slot) == MAP_STRUCT and map_field(insn.off, insn.width) is None:
+            raise _refusal(program, slot, insn, f"{map_member(insn.off)} is not emulated")
 
 
 def jump_target(program_length: int, slot: int, distance: int) -> int:
@@ -106,7 +110,7 @@ def _helper_row(program: LoadedProgram, slot: int, insn: Insn) -> Helper:
         raise _refusal(program, slot, insn, f"no Linux up to 6.18 has helper {insn.imm}")
     if known.id not in HELPERS_OF_TYPE[program.spec.type]:
         raise Rejected(
-            f"{_place(program, slot, insn)}: program of this type cannot use helper {known.name}#{known.id}",
+            f"{place_of(program, slot, insn)}: program of this type cannot use helper {known.name}#{known.id}",
             hint=f"Linux 6.18 does not offer it to {program.spec.type} programs",
             errno=EINVAL,
         )
@@ -135,10 +139,11 @@ def imm64_value(program: LoadedProgram, slot: int, insn: Insn) -> int:
 
 
 def _refusal(program: LoadedProgram, slot: int, insn: Insn, what: str) -> Unsupported:
-    return Unsupported(f"{_place(program, slot, insn)}: {what}")
+    return Unsupported(f"{place_of(program, slot, insn)}: {what}")
 
 
-def _place(program: LoadedProgram, slot: int, insn: Insn) -> str:
+def place_of(program: LoadedProgram, slot: int, insn: Insn) -> str:
+    """An insn of a program, with its source line, for messages."""
     line = line_at(program, slot)
     source = f" at {line.file}:{line.line}" if line else ""
     return f"{program.spec.name}: insn {slot} ({disasm(insn)}){source}"

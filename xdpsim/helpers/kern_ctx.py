@@ -12,7 +12,7 @@ from xdpsim.memory.arena import Block
 from xdpsim.memory.layout import View
 from xdpsim.memory.space import Piece, Region
 from xdpsim.memory.structs import RUN_STATE, XDP_BUFF
-from xdpsim.tables.kernel_structs import place, size_of
+from xdpsim.tables.kernel_structs import member_at, place, size_of
 
 _HAS_FRAGS = 1
 """XDP_FLAGS_HAS_FRAGS."""
@@ -41,6 +41,14 @@ class KernelContext:
     def address(self) -> int:
         """Where the struct xdp_buff lies."""
         return self._block.address
+
+    def missing_at(self, address: int) -> str:
+        """The member at an address that is there in Linux only; empty where nothing is."""
+        at = address - self.address
+        for base, name in ((_DEVICE_AT, "net_device"), (_QUEUE_AT, "xdp_rxq_info"), (0, "xdp_buff")):
+            if base <= at < base + size_of(name):
+                return member_at(name, at - base)
+        return ""
 
     def fill(self) -> None:
         """Bring the copy up to date."""

@@ -22,6 +22,9 @@ from xdpsim.memory.native import NativeFunction
 from xdpsim.memory.space import Region
 from xdpsim.memory.structs import RUN_STATE
 
+_KERNEL_BYTES = 1024
+"""Bytes that the header takes at least: more than Linux's struct of a map whose members a program may read."""
+
 
 @cache
 def _user_state() -> Block:
@@ -58,7 +61,8 @@ class ByteMap:
         self._next_at = self._key_at + key_room
         self._value_at = self._next_at + key_room
         special_at = self._value_at + self._stride * self._copies
-        self._block = Block(special_at + ENTRY_BYTES * (len(self.special) + 1), f"map {spec.name}")
+        whole = special_at + ENTRY_BYTES * (len(self.special) + 1)
+        self._block = Block(max(whole, _KERNEL_BYTES), f"map {spec.name}")
         self.header = View(MAP, self._block.view, 0, self._block.address)
         kind.write_operations(spec, self.header)
         self.header.type = kind.type.id
@@ -85,7 +89,7 @@ class ByteMap:
     @property
     def header_region(self) -> Region:
         """The header as a region that may be named and passed to helpers, but not touched."""
-        return Region(f"map {self.name}", self._block, stride=MAP.size, valid=0)
+        return Region(f"map {self.name}", self._block, stride=self._block.size, valid=0)
 
     @property
     def value_address(self) -> int:

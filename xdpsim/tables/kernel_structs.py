@@ -69,3 +69,13 @@ def _member(outer: Struct, name: str) -> tuple[int, int] | None:
             if below:
                 return member.bit_offset // 8 + below[0], below[1]
     return None
+
+
+def member_at(struct_name: str, offset: int) -> str:
+    """The member that lies at an offset, or before it, with the struct: `struct net_device.mtu`."""
+    name = ""
+    for member in _struct(struct_name).members:
+        if member.bit_offset // 8 > offset:
+            break
+        name = member.name or name
+    return f"struct {struct_name}.{name}"

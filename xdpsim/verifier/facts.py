@@ -60,13 +60,16 @@ class Facts:
     """Slots that are never reached."""
     accesses: dict[int, str] = field(default_factory=dict)
     """What each load, store or atomic goes through: "context", "stack", "packet", "map_value", "memory" (it lies inside
-    other memory, or of several of these) or "kernel", which may still fail."""
+    other memory, or of several of these), "map" (the kernel's struct of a map) or "kernel": a load of that gives 0 where
+    nothing is."""
     written_maps: frozenset[int] | None = None
     """Indexes of maps whose values, or the values of maps in them, a store or a call of the program may change."""
     writes_packet: bool = True
     """False when the packet leaves as it came."""
 
 
+MAP_STRUCT, KERNEL = "map", "kernel"
+"""The kinds of Facts.accesses that are the kernel's memory."""
 _INSIDE = frozenset({"stack", "packet", "map_value", "memory"})
 
 

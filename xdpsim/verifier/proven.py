@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from xdpsim.helpers.ids import HELPERS_BY_ID
 from xdpsim.isa.rows import Family
 from xdpsim.verifier.callinfo import TAIL_CALL, moves_packet
-from xdpsim.verifier.facts import Facts, find_facts
+from xdpsim.verifier.facts import KERNEL, MAP_STRUCT, Facts, find_facts
 from xdpsim.verifier.regtypes import (
     BASE_MASK,
+    CONST_PTR_TO_MAP,
     PTR_TO_CTX,
     PTR_TO_MAP_VALUE,
     PTR_TO_MEM,
@@ -30,8 +31,9 @@ REGIONS = {
     PTR_TO_PACKET_META: "packet",
     PTR_TO_MAP_VALUE: "map_value",
     PTR_TO_MEM: "memory",
+    CONST_PTR_TO_MAP: MAP_STRUCT,
 }
-"""Kinds of pointers whose accesses the verifier has proven, in the words of Facts.accesses."""
+"""Kinds of pointers whose accesses are not to the kernel's memory at large, in the words of Facts.accesses."""
 _PACKET = (PTR_TO_PACKET, PTR_TO_PACKET_META)
 _STORES = (Family.STORE_IMM, Family.STORE_REG, Family.STORE_RELEASE, Family.ATOMIC)
 _PACKET_WRITERS = frozenset({"bpf_xdp_store_bytes", "bpf_skb_store_bytes", "bpf_dynptr_write"})
@@ -84,10 +86,10 @@ def facts_of(env: Env) -> Facts:
 def _region(aux: Aux) -> str:
     """What an insn goes through; of several kinds only what holds for all of them."""
     kinds = aux.notes.get("accesses", {aux.access_type})
-    told = {"kernel" if kind & PTR_UNTRUSTED else REGIONS.get(kind & BASE_MASK, "kernel") for kind in kinds}
+    told = {KERNEL if kind & PTR_UNTRUSTED else REGIONS.get(kind & BASE_MASK, KERNEL) for kind in kinds}
     if len(told) == 1:
         return told.pop()
-    return "kernel" if "kernel" in told else "memory"
+    return KERNEL if told & {KERNEL, MAP_STRUCT} else "memory"
 
 
 def _is_written(map_: VMap) -> bool:

@@ -12,6 +12,7 @@ from xdpsim.bits import M64, mask, sign_extend
 from xdpsim.engines.fault import FaultKind
 from xdpsim.engines.interpreter.context import ContextAccess
 from xdpsim.engines.interpreter.cpu import Cpu, Op
+from xdpsim.engines.kernel_reads import kernel_read
 from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import ATOMIC, Family
 from xdpsim.memory.space import Piece
@@ -39,6 +40,19 @@ def load(cpu: Cpu, fields: ContextAccess, insn: Insn, slot: int) -> Op:
             piece = cpu.locate(addr, size, slot, False)
             addr &= M64
         value = unpack(piece.view, addr - piece.base)[0]
+        regs[dst] = sign_extend(value, size * 8) if is_signed else value
+        return following
+
+    return run
+
+
+def kernel_load(cpu: Cpu, insn: Insn, slot: int) -> Op:
+    """A load of the kernel's memory by a verified program: 0 where nothing is."""
+    regs, dst, src, off, size, following = cpu.regs, insn.dst, insn.src, insn.off, insn.width, slot + 1
+    is_signed = insn.family is Family.LOAD_SX
+
+    def run() -> int:
+        value = kernel_read(cpu.machine, (regs[src] + off) & M64, size, slot)
         regs[dst] = sign_extend(value, size * 8) if is_signed else value
         return following
 

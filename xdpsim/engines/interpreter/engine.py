@@ -13,6 +13,7 @@ from xdpsim.engines.fault import FaultKind, record_fault
 from xdpsim.engines.interpreter import access, alu, calls
 from xdpsim.engines.interpreter.context import ContextAccess
 from xdpsim.engines.interpreter.cpu import TO_HELPER, CallFrame, Cpu, Faulted, Finished, Op, Returned, Switched
+from xdpsim.engines.kernel_reads import is_kernel_load
 from xdpsim.engines.limits import DEFAULT_BUDGET
 from xdpsim.engines.protocol import LoadedProgram
 from xdpsim.engines.resolve import callable_slots, callee_row, check_runnable, function_of, imm64_value, only_way
@@ -144,6 +145,8 @@ class InterpretedProgram:
             return alu.goes(way)
         if insn.family in _PLAIN:
             return _PLAIN[insn.family](cpu, insn, slot)
+        if is_kernel_load(self.program.facts, slot, insn):
+            return access.kernel_load(cpu, insn, slot)
         if insn.family in _ACCESS:
             return _ACCESS[insn.family](cpu, fields, insn, slot)
         if insn.family is Family.LD_IMM64:

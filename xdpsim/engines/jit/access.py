@@ -11,11 +11,16 @@ from __future__ import annotations
 from xdpsim.bits import M32, mask
 from xdpsim.engines.contexts import NativeContext
 from xdpsim.engines.fault import FaultKind
+from xdpsim.engines.jit.calls import call_python
 from xdpsim.engines.jit.function import FunctionEmitter
+from xdpsim.engines.kernel_reads import KERNEL_READ, is_kernel_load
 from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import ATOMIC, Family
+from xdpsim.maps.header import MAP
+from xdpsim.maps.kernel_fields import map_field
 from xdpsim.memory.layout import Member
 from xdpsim.memory.structs import RUN_STATE, XDP_BUFF
+from xdpsim.verifier.facts import MAP_STRUCT
 
 _DATA_META = RUN_STATE.offset("xdp") + XDP_BUFF.offset("data_meta")
 _DATA_END = RUN_STATE.offset("xdp") + XDP_BUFF.offset("data_end")
@@ -33,8 +38,37 @@ def load(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
     if pointer is not None:
         _set_loaded(f, insn, f.value(f"load i{insn.width * 8}, ptr {pointer}, align 1"), insn.width * 8)
         return False
-    _checked_load(f, slot, insn)
+    if is_kernel_load(f.facts, slot, insn):
+        _kernel_load(f, slot, insn)
+    else:
+        _checked_load(f, slot, insn)
     return False
+
+
+def _kernel_load(f: FunctionEmitter, slot: int, insn: Insn) -> None:
+    """A load of the kernel's memory by a verified program: where nothing is found here, Python says what is there."""
+    bits, base = insn.width * 8, f.register(insn.src)
+    known = map_field(insn.off, insn.width) if f.facts.accesses[slot] == MAP_STRUCT else None
+    if known is not None:
+        at = f.value(f"add i64 {base}, {MAP.offset(known[0]) + known[1]}")
+        _set_loaded(f, insn, f.value(f"load i{bits}, ptr {f.pointer(at)}, align 1"), bits)
+        return
+    f.needs.checks = True
+    address = _address(f, insn.src, insn.off)
+    allowed = f.call("xdpsim_may_access", "%rs", address, str(insn.width), "0")
+    good, ask, joined, end = (f.label() for _ in range(4))
+    f.line(f"br i1 {f.value(f'icmp ne i64 {allowed}, 0')}, label %{good}, label %{ask}, !prof !0")
+    f.place(good)
+    loaded = _extended(f, insn, f.value(f"load i{bits}, ptr {f.pointer(address)}, align 1"), bits)
+    f.line(f"br label %{joined}")
+    f.place(ask)
+    told = call_python(f, slot, KERNEL_READ, [address, str(insn.width), str(slot), "0", "0"])
+    other = _extended(f, insn, told, 64)
+    f.line(f"br label %{end}")
+    f.place(end)
+    f.line(f"br label %{joined}")
+    f.place(joined)
+    f.set_register(insn.dst, f.value(f"phi i64 [ {loaded}, %{good} ], [ {other}, %{end} ]"))
 
 
 def _checked_load(f: FunctionEmitter, slot: int, insn: Insn) -> None:

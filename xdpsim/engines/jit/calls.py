@@ -34,7 +34,7 @@ def call_helper(f: FunctionEmitter, slot: int, insn: Insn) -> bool:
     else:
         _call_python(f, slot, row)
     if row.moves_packet and f.setting.context_copy is not None:
-        _python(f, slot, f.setting.context_copy, [f.state_word("context"), *"0000"])
+        call_python(f, slot, f.setting.context_copy, [f.state_word("context"), *"0000"])
     return False
 
 
@@ -49,10 +49,10 @@ def _call_native(f: FunctionEmitter, slot: int, row: Helper) -> None:
 
 
 def _call_python(f: FunctionEmitter, slot: int, row: Helper) -> None:
-    f.set_register(0, _python(f, slot, row, [f.register(number) for number in range(1, 6)]))
+    f.set_register(0, call_python(f, slot, row, [f.register(number) for number in range(1, 6)]))
 
 
-def _python(f: FunctionEmitter, slot: int, row: Helper, arguments: list[str]) -> str:
+def call_python(f: FunctionEmitter, slot: int, row: Helper, arguments: list[str]) -> str:
     """The result of a body in Python; its trampoline leaves a fault for whatever it raises."""
     symbol = f"python_{row.name}"
     f.needs.python[symbol] = row

@@ -17,6 +17,7 @@ from xdpsim.engines.jit.control import RESOLVE
 from xdpsim.engines.jit.module import CALL, ENTRY, RUN_BATCH, Module, called_rows
 from xdpsim.engines.jit.needs import BLOCK_COUNTS, NUMBER
 from xdpsim.engines.jit.python_calls import PythonCalls
+from xdpsim.engines.kernel_reads import KERNEL_READ
 from xdpsim.engines.protocol import LoadedProgram
 from xdpsim.engines.resolve import imm64_value
 from xdpsim.isa.decode import encode_all
@@ -157,7 +158,7 @@ def _bindings(made: Compiled, program: LoadedProgram, python: PythonCalls) -> di
     """The address behind each symbol that the code refers to."""
     code = program.spec.code
     found = {symbol: REGISTRY[symbol.removeprefix(runtime.SYMBOL_PREFIX)].address for symbol in made.natives}
-    rows = {f"python_{row.name}": row for row in called_rows(program)} if made.python else {}
+    rows = {f"python_{row.name}": row for row in (*called_rows(program), KERNEL_READ)} if made.python else {}
     found |= {symbol: python.address(symbol, None if symbol == RESOLVE else rows[symbol]) for symbol in made.python}
     found |= {symbol: program.maps[index].header_address for symbol, index in made.maps.items()}
     for symbol, slot in made.addresses.items():
