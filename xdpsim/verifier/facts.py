@@ -59,8 +59,8 @@ class Facts:
     dead: frozenset[int] = frozenset()
     """Slots that are never reached."""
     accesses: dict[int, str] = field(default_factory=dict)
-    """What each load, store or atomic goes through: "context", "stack", "packet", "map_value", "memory" (it lies inside
-    other memory, or of several of these), "map" (the kernel's struct of a map) or "kernel": a load of that gives 0 where
+    """What each load, store or atomic goes through: "context", "stack", "packet", "map_value", "memory" (it lies in
+    other memory, or in several of these), "map" (the kernel's struct of a map) or "kernel": loads of that give 0 where
     nothing is."""
     written_maps: frozenset[int] | None = None
     """Indexes of maps whose values, or the values of maps in them, a store or a call of the program may change."""
