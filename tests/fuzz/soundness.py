@@ -72,7 +72,6 @@ class Tally:
         self.counts["compared whole"] += ran.walked.is_whole
         self.counts["of them given up"] += bool(ran.given_up)
         self.counts["not compared with the jit, for they tell addresses"] += ran.tells_addresses
-        self.counts["faulting in kernel memory that is not there"] += bool(ran.kernel_memory)
         self.counts["numbers of pruned walks only where precise"] += not ran.walked.has_numbers
         for kind in _KINDS:
             if found := getattr(ran, kind):

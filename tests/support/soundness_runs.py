@@ -47,8 +47,6 @@ class Ran:
     problems: list[str] = field(default_factory=list)
     """Values outside of what was walked."""
     faults: list[str] = field(default_factory=list)
-    kernel_memory: list[str] = field(default_factory=list)
-    """Faults of loads through pointers into the kernel's memory: Linux reads there, or gives 0 where nothing is."""
     differing: list[str] = field(default_factory=list)
 
 
@@ -137,7 +135,7 @@ def run_accepted(question: Question, seed: int, packets: int = 3, limit: int = 5
         program = bench.ready(facts)
         watch = Watch(bench.sim, lambda _: ran.walked, MOST_COMPARED)
         bench.sim.engine.observer = watch  # type: ignore[attr-defined]
-        told = [_run(program, packet, facts, ran) for packet in given]
+        told = [_run(program, packet, ran) for packet in given]
     except (Unsupported, InputError) as error:
         return Ran(skipped=f"not run: {error.message}")
     ran.insns, ran.problems = watch.insns, watch.problems
@@ -146,12 +144,10 @@ def run_accepted(question: Question, seed: int, packets: int = 3, limit: int = 5
     return ran
 
 
-def _run(program: Program, packet: bytes, facts: Facts, ran: Ran) -> tuple[object, ...]:
+def _run(program: Program, packet: bytes, ran: Ran) -> tuple[object, ...]:
     out = program.run(packet)
     if out.fault is not None and out.fault.kind is FaultKind.BUDGET:
         ran.given_up += 1
-    elif out.fault is not None and facts.accesses.get(out.fault.slot) == "kernel":
-        ran.kernel_memory.append(str(out.fault))
     elif out.fault is not None:
         ran.faults.append(f"{program.spec.name}: {out.fault}")
     return _told(out)
@@ -184,4 +180,4 @@ def _again(
 ) -> tuple[list[object], list[object]]:
     bench = Bench(engine, q, seed)
     program = bench.ready(facts)
-    return [_run(program, packet, facts, ran) for packet in given], bench.state()
+    return [_run(program, packet, ran) for packet in given], bench.state()

@@ -12,12 +12,13 @@ from xdpsim.engines.fault import line_at
 from xdpsim.engines.protocol import LoadedProgram
 from xdpsim.errors import Rejected, Unsupported
 from xdpsim.helpers.ids import HELPERS_BY_ID, HELPERS_OF_TYPE
+from xdpsim.helpers.kern_ctx import unknown_member
 from xdpsim.helpers.rows import KFUNCS, Helper, helper_for
 from xdpsim.isa.disasm import disasm
 from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import Family
 from xdpsim.maps.kernel_fields import map_field, map_member
-from xdpsim.verifier.facts import MAP_STRUCT
+from xdpsim.verifier.facts import MAP_STRUCT, Facts
 
 _REFUSED_FAMILIES = {
     Family.CALL_REG: "no kernel runs calls through registers",
@@ -43,8 +44,15 @@ def check_runnable(program: LoadedProgram) -> None:
             callee_row(program, slot, insn)
         if insn.family is Family.LD_IMM64:
             imm64_value(program, slot, insn)
-        if program.facts.accesses.get(slot) == MAP_STRUCT and map_field(insn.off, insn.width) is None:
-            raise _refusal(program, slot, insn, f"{map_member(insn.off)} is not emulated")
+        if missing := _missing_member(program.facts, slot, insn):
+            raise _refusal(program, slot, insn, f"{missing} is not emulated")
+
+
+def _missing_member(facts: Facts, slot: int, insn: Insn) -> str:
+    """The member of a kernel struct that an insn surely reads and that is there in Linux only."""
+    if facts.accesses.get(slot) == MAP_STRUCT and map_field(insn.off, insn.width) is None:
+        return map_member(insn.off)
+    return next(filter(None, (unknown_member(*member) for member in facts.kernel_members.get(slot, ()))), "")
 
 
 def jump_target(program_length: int, slot: int, distance: int) -> int:

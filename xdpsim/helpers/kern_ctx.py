@@ -20,6 +20,21 @@ _SHARED = ("data", "data_end", "data_meta", "data_hard_start")
 _QUEUE_AT, _DEVICE_AT = 256, 1024
 
 
+_KNOWN = {
+    "xdp_buff": ("data", "data_end", "data_meta", "data_hard_start", "rxq", "frame_sz", "flags"),
+    "xdp_rxq_info": ("dev", "queue_index"),
+    "net_device": ("ifindex",),
+}
+
+
+def unknown_member(struct_name: str, offset: int) -> str:
+    """The member at an offset where it is there in Linux only; empty for one that is here, and for other structs."""
+    known = [place(struct_name, member) for member in _KNOWN.get(struct_name, ())]
+    if not known or any(where.offset <= offset < where.offset + where.width for where in known):
+        return ""
+    return member_at(struct_name, offset)
+
+
 class KernelContext:
     """The structs of one machine."""
 
@@ -28,10 +43,11 @@ class KernelContext:
         at = RUN_STATE.offset("xdp")
         self._context = View(XDP_BUFF, state.buffer, state.base + at, state.address + at)
         self._block = Block(4096, "kernel context")
-        ifindex = place("net_device", "ifindex")
+        ifindex, txq = place("net_device", "ifindex"), place("xdp_buff", "txq")
         queue_end = place("xdp_rxq_info", "queue_index")
         for name, offset, size in (
-            ("struct xdp_buff", 0, size_of("xdp_buff")),
+            ("struct xdp_buff", 0, txq.offset),
+            ("struct xdp_buff", txq.offset + txq.width, size_of("xdp_buff") - txq.offset - txq.width),
             ("struct xdp_rxq_info", _QUEUE_AT, queue_end.offset + queue_end.width),
             ("struct net_device.ifindex", _DEVICE_AT + ifindex.offset, ifindex.width),
         ):
@@ -43,7 +59,7 @@ class KernelContext:
         return self._block.address
 
     def missing_at(self, address: int) -> str:
-        """The member at an address that is there in Linux only; empty where nothing is."""
+        """The member at an address that programs cannot touch; empty outside of the structs."""
         at = address - self.address
         for base, name in ((_DEVICE_AT, "net_device"), (_QUEUE_AT, "xdp_rxq_info"), (0, "xdp_buff")):
             if base <= at < base + size_of(name):

@@ -109,6 +109,8 @@ def check_ptr_to_btf_access(env: Env, regno: int, off: int, size: int, write: bo
     if reg.type & MEM_ALLOC:
         _check_special_fields(env, btf, type_id, off, size)
     kind, flags, next_id, member = _member(env, btf, type_id, off, size)
+    if is_kernel and not write and not reg.type & PTR_UNTRUSTED:
+        env.aux[env.insn_idx].notes.setdefault("members", set()).add((name, off))
     if kind == PTR and reg.type & MEM_ALLOC:
         kind = SCALAR  # a pointer kept in the program's own object is a number when loaded
     if write or value_regno < 0:

@@ -152,6 +152,7 @@ def _encoded(made: Decision) -> dict[str, Any]:
         "facts": [facts.stack_bytes, facts.verified, facts.writes_packet],
         "dead": sorted(facts.dead),
         "accesses": list(facts.accesses.items()),
+        "members": list(facts.kernel_members.items()),
         "written": None if facts.written_maps is None else sorted(facts.written_maps),
         "refusal": made.refusal.as_json() if made.refusal else None,
     }
@@ -166,6 +167,7 @@ def _decoded(kept: dict[str, Any]) -> Decision:
         verified=verified,
         dead=frozenset(kept["dead"]),
         accesses=dict(kept["accesses"]),
+        kernel_members={slot: tuple((name, off) for name, off in found) for slot, found in kept["members"]},
         written_maps=None if kept["written"] is None else frozenset(kept["written"]),
         writes_packet=writes_packet,
     )

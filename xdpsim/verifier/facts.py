@@ -62,6 +62,8 @@ class Facts:
     """What each load, store or atomic goes through: "context", "stack", "packet", "map_value", "memory" (it lies in
     other memory, or in several of these), "map" (the kernel's struct of a map) or "kernel": loads of that give 0 where
     nothing is."""
+    kernel_members: dict[int, tuple[tuple[str, int], ...]] = field(default_factory=dict)
+    """The kernel structs, by name, and the offsets in them that a load reads by pointers that surely lead there."""
     written_maps: frozenset[int] | None = None
     """Indexes of maps whose values, or the values of maps in them, a store or a call of the program may change."""
     writes_packet: bool = True

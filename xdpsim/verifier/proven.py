@@ -52,7 +52,7 @@ def facts_of(env: Env) -> Facts:
     if env.null_for_memory:
         return Facts()
     plain = find_facts(env.code, env.prog_type)
-    contexts, accesses, calls, dead = {}, {}, {}, set()
+    contexts, accesses, members, calls, dead = {}, {}, {}, {}, set()
     writes_packet = env.seen_direct_write or env.packet_given_to_write
     for slot, aux in enumerate(env.aux):
         insn = env.code[slot]
@@ -66,6 +66,8 @@ def facts_of(env: Env) -> Facts:
             if kind == PTR_TO_CTX:
                 contexts[slot] = insn.off
             accesses[slot] = _region(aux)
+            if "members" in aux.notes:
+                members[slot] = tuple(sorted(aux.notes["members"]))
             writes_packet |= kind in _PACKET and insn.family in _STORES
         if isinstance(aux.map_of_call, VMap) and aux.map_of_call.index >= 0 and insn.imm != TAIL_CALL:
             calls[slot] = aux.map_of_call.index
@@ -78,6 +80,7 @@ def facts_of(env: Env) -> Facts:
         verified=True,
         dead=frozenset(sorted(dead)),  # as decoded ones are made: the jit goes by the text of facts
         accesses=accesses,
+        kernel_members=members,
         written_maps=frozenset(map_.index for map_ in env.maps if _is_written(map_)),
         writes_packet=writes_packet,
     )
