@@ -42,7 +42,8 @@ def kernel_read(machine: Machine, address: int, size: int, slot: int) -> int:
         owner = machine.map_at(region.start)
         assert owner is not None
         name, inner = field
-        return (getattr(owner.header, name) >> 8 * inner) & mask(8 * size)
+        whole: int = getattr(owner.header, name)
+        return whole >> 8 * inner & mask(8 * size)
     what = _name_of_gap(machine, address)
     if what:
         raise unknown(machine.running, slot, what)

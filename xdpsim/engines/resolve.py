@@ -12,7 +12,7 @@ from xdpsim.engines.fault import line_at
 from xdpsim.engines.protocol import LoadedProgram
 from xdpsim.errors import Rejected, Unsupported
 from xdpsim.helpers.ids import HELPERS_BY_ID, HELPERS_OF_TYPE
-from xdpsim.helpers.kern_ctx import unknown_member
+from xdpsim.helpers.kernel_members import missing_member
 from xdpsim.helpers.rows import KFUNCS, Helper, helper_for
 from xdpsim.isa.disasm import disasm
 from xdpsim.isa.insn import Insn
@@ -52,7 +52,7 @@ def _missing_member(facts: Facts, slot: int, insn: Insn) -> str:
     """The member of a kernel struct that an insn surely reads and that is there in Linux only."""
     if facts.accesses.get(slot) == MAP_STRUCT and map_field(insn.off, insn.width) is None:
         return map_member(insn.off)
-    return next(filter(None, (unknown_member(*member) for member in facts.kernel_members.get(slot, ()))), "")
+    return next(filter(None, (missing_member(*member) for member in facts.kernel_members.get(slot, ()))), "")
 
 
 def jump_target(program_length: int, slot: int, distance: int) -> int:

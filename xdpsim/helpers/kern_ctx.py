@@ -20,19 +20,12 @@ _SHARED = ("data", "data_end", "data_meta", "data_hard_start")
 _QUEUE_AT, _DEVICE_AT = 256, 1024
 
 
-_KNOWN = {
+KNOWN_MEMBERS = {
     "xdp_buff": ("data", "data_end", "data_meta", "data_hard_start", "rxq", "frame_sz", "flags"),
     "xdp_rxq_info": ("dev", "queue_index"),
     "net_device": ("ifindex",),
 }
-
-
-def unknown_member(struct_name: str, offset: int) -> str:
-    """The member at an offset where it is there in Linux only; empty for one that is here, and for other structs."""
-    known = [place(struct_name, member) for member in _KNOWN.get(struct_name, ())]
-    if not known or any(where.offset <= offset < where.offset + where.width for where in known):
-        return ""
-    return member_at(struct_name, offset)
+"""What is there of the kernel's structs."""
 
 
 class KernelContext:

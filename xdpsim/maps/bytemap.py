@@ -15,7 +15,7 @@ from xdpsim.maps.header import EINVAL, ENOENT, EPERM, FIRST_ERROR, MAP
 from xdpsim.maps.kind import MapKind, MapMemory, slot_bytes
 from xdpsim.maps.spec import MapSpec
 from xdpsim.maps.special import ENTRY_BYTES, SpecialField, special_fields
-from xdpsim.maps.types import BPF_ANY, BPF_F_LOCK, BPF_F_RDONLY
+from xdpsim.maps.types import BPF_ANY, BPF_F_LOCK, BPF_F_RDONLY, BPF_F_WRONLY
 from xdpsim.memory.arena import Block
 from xdpsim.memory.layout import View
 from xdpsim.memory.native import NativeFunction
@@ -66,8 +66,9 @@ class ByteMap:
         self.header = View(MAP, self._block.view, 0, self._block.address)
         kind.write_operations(spec, self.header)
         self.header.type = kind.type.id
-        for field in ("key_size", "value_size", "max_entries", "flags"):
+        for field in ("key_size", "value_size", "max_entries"):
             setattr(self.header, field, getattr(spec, field))
+        self.header.flags = spec.flags & ~(BPF_F_RDONLY | BPF_F_WRONLY) | kind.added_flags
         self.header.cpus, self.header.number = self.cpus, self.number
         self.header.redirect_flags = kind.redirect_flags
         for at, entry in enumerate(self.special):

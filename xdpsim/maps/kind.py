@@ -121,6 +121,7 @@ class MapKind:
     map_extra: int = 0
     per_cpu: bool = False
     redirect_flags: int = 0
+    added_flags: int = 0
     encode_value: Callable[[MapSpec, object, str], object] = lambda spec, value, where: value
     decode_value: Callable[[bytes], Value] | None = None
     store: Callable[[Any, bytes], bytes | int] | None = None

@@ -21,6 +21,7 @@ from xdpsim.maps.types import (
     BPF_EXIST,
     BPF_F_NUMA_NODE,
     BPF_F_RDONLY,
+    BPF_F_RDONLY_PROG,
     BPF_F_WRONLY,
     BPF_NOEXIST,
     MAP_TYPES,
@@ -232,6 +233,7 @@ DEVMAP = declare(
         delete=devmap_delete,
         next_key=array_next_key,
         redirect_flags=BROADCAST_FLAGS,
+        added_flags=BPF_F_RDONLY_PROG,
         encode_value=encode_device,
         decode_value=decode_device,
     )

@@ -42,7 +42,15 @@ from xdpsim.maps.references import (
     reference_slot,
 )
 from xdpsim.maps.spec import MapSpec
-from xdpsim.maps.types import BPF_EXIST, BPF_F_NUMA_NODE, BPF_F_RDONLY, BPF_F_WRONLY, BPF_NOEXIST, MAP_TYPES
+from xdpsim.maps.types import (
+    BPF_EXIST,
+    BPF_F_NUMA_NODE,
+    BPF_F_RDONLY,
+    BPF_F_RDONLY_PROG,
+    BPF_F_WRONLY,
+    BPF_NOEXIST,
+    MAP_TYPES,
+)
 from xdpsim.memory.native import native
 from xdpsim.memory.raw import load32, store32, store64
 from xdpsim.memory.structs import RUN_STATE
@@ -231,6 +239,7 @@ DEVMAP_HASH = declare(
         user_delete=hash_delete,
         next_key=hash_next_key,
         redirect_flags=BROADCAST_FLAGS,
+        added_flags=BPF_F_RDONLY_PROG,
         encode_value=encode_device,
         decode_value=decode_device,
         length=lambda header: header.count,

@@ -18,6 +18,16 @@ ROOT_CGROUP_ID = 1
 INIT_PID_NAMESPACE = (4, 0xEFFFFFFC)
 """Device and inode of /proc/1/ns/pid: nsfs is usually device 4, the inode is fixed (PROC_PID_INIT_INO)."""
 PF_KTHREAD = 0x00200000
+KNOWN_MEMBERS = {
+    "task_struct": (
+        *("pid", "tgid", "flags", "comm", "group_leader", "real_parent", "parent", "cred", "real_cred", "cgroups"),
+    ),
+    "cred": ("uid", "gid", "suid", "sgid", "euid", "egid", "fsuid", "fsgid"),
+    "css_set": ("dfl_cgrp",),
+    "cgroup": ("self.cgroup", "kn", "level", "ancestors"),
+    "kernfs_node": ("id",),
+}
+"""What the records hold of the kernel's structs."""
 _COMM_BYTES = 16
 _PID_MAX = 1 << 22
 _POINTER_BYTES = 8

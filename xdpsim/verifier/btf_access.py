@@ -10,10 +10,10 @@ from __future__ import annotations
 from errno import EACCES, EFAULT, EINVAL, EPERM
 from typing import TYPE_CHECKING
 
-from xdpsim.btf.types import Btf, Struct
+from xdpsim.btf.types import Btf, Kind, Struct
 from xdpsim.errors import Unsupported
 from xdpsim.verifier.btf_record import record_of_type
-from xdpsim.verifier.btf_types import kernel_struct
+from xdpsim.verifier.btf_types import kernel_btf, kernel_struct
 from xdpsim.verifier.btf_walk import PTR, PTR_UNTRUSTED_MEM, SCALAR, WalkError, walk_to_member
 from xdpsim.verifier.licences import GPL_COMPATIBLE
 from xdpsim.verifier.nulls import is_alloc_object, is_trusted
@@ -218,7 +218,7 @@ def check_ptr_to_map_access(env: Env, regno: int, off: int, size: int, write: bo
         env.fail(EACCES, f"R{regno} is {name} invalid negative access: off={off}")
     if write:
         env.fail(EACCES, f"only read from {name} is supported")
-    btf, type_id = kernel_struct(env, name)
+    btf, type_id = _map_struct(env, name, off + size)
     kind, flags, next_id, _ = _member(env, btf, type_id, off, size)
     if value_regno < 0:
         return False
@@ -226,3 +226,12 @@ def check_ptr_to_map_access(env: Env, regno: int, off: int, size: int, write: bo
         return True
     mark_btf_ld_reg(env, value_regno, kind, btf, next_id, flags)
     return False
+
+
+def _map_struct(env: Env, name: str, end: int) -> tuple[Btf, int]:
+    """The struct of a map; all begin with struct bpf_map, which is enough for an access that ends inside of it."""
+    kernel = kernel_btf(env)
+    common = kernel.by_name("bpf_map", Kind.STRUCT)
+    if kernel.by_name(name, Kind.STRUCT) is None and isinstance(common, Struct) and end <= common.size:
+        return kernel, common.id
+    return kernel_struct(env, name)
