@@ -31,8 +31,10 @@ def is_kernel_load(facts: Facts, slot: int, insn: Insn) -> bool:
 
 def kernel_read(machine: Machine, address: int, size: int, slot: int) -> int:
     """The bytes at `address` as a number, 0 where nothing is; Unsupported for what Linux has and xdpsim has not."""
-    if machine.space.readable(address, size):
-        return int.from_bytes(machine.space.read(address, size), "little")
+    piece = machine.space.piece_at(address, size)
+    if piece is not None:
+        at = address - piece.base
+        return int.from_bytes(piece.view[at : at + size], "little")
     region = machine.space.region_at(address)
     if region is not None and not region.valid:
         offset = address - region.start
