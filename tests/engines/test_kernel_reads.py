@@ -19,6 +19,7 @@ QUEUE = "call kfunc bpf_cast_to_kern_ctx; r1 = *(u64 *)(r0 +32)"
 DEVICE = f"{QUEUE}; r1 = *(u64 *)(r1 +0)"
 DATA = "r2 = *(u32 *)(r1 +0); r3 = *(u32 *)(r1 +4); r4 = r2; r4 += 64; r0 = 1; if r4 > r3 goto out"
 ARRAY = {"name": "m", "type": "ARRAY", "key_size": 4, "value_size": 200, "max_entries": 3}
+RING = {"name": "r", "type": "RINGBUF", "key_size": 0, "value_size": 0, "max_entries": 4096}
 ASM = {
     "null": f"r1 = 0; {CAST}; r0 = *(u64 *)(r1 +0); exit",
     "null by every width": f"""r1 = 0; {CAST}; r0 = *(u8 *)(r1 +1); r2 = *(u16 *)(r1 +2); r3 = *(u32 *)(r1 +1000)
@@ -40,6 +41,9 @@ r0 = r8; exit""",
     "stack": f"*(u64 *)(r10 -8) = 77; r1 = r10; r1 += -8; {CAST}; r0 = *(u32 *)(r1 +0); exit",
     "number of the device": f"{DEVICE}; r0 = *(u32 *)(r1 +224); exit",
     "a map by cast": f"r1 = map[m]; {CAST}; r0 = *(u32 *)(r1 +72); exit",
+    "a record that was submitted": f"""r1 = map[r]; r2 = 8; r3 = 0; call bpf_ringbuf_reserve; if r0 == 0 goto out
+r6 = r0; *(u64 *)(r0 +0) = 1234; r1 = r0; {CAST}; r7 = r1; r1 = r6; r2 = 0; call bpf_ringbuf_submit
+r0 = *(u64 *)(r7 +0); out: exit""",
     "a byte of a map's member": "r1 = map[m]; r0 = *(u8 *)(r1 +72); exit",
     "a byte of it with its sign": "r1 = map[m]; r0 = *(s8 *)(r1 +72); exit",
     "half of it": "r1 = map[m]; r0 = *(u16 *)(r1 +74); exit",
@@ -54,9 +58,10 @@ MISSING = {
 """Known to be reached when the program is verified."""
 MISSING_AT_RUN = {
     f"{DEVICE}; {CAST}; r0 = *(u32 *)(r1 +56); exit": "insn 7 .*: struct net_device.mtu is not emulated",
-    f"{DEVICE}; {CAST}; r0 = *(u64 *)(r1 +224); exit": "struct net_device.ifindex is",
+    f"{DEVICE}; {CAST}; r0 = *(u64 *)(r1 +224); exit": "struct net_device.ifindex.0, 4 bytes past its end as",
     f"r1 = map[m]; {CAST}; r0 = *(u32 *)(r1 +40); exit": "struct bpf_map.ops is",
     f"r1 = map[m]; {CAST}; r0 = *(u32 *)(r1 +296); exit": "byte 296 of the kernel's struct of a map",
+    f"r1 = map_value[m]+192; {CAST}; r0 = *(u64 *)(r1 +4); exit": r"map m\[.*\+196, 4 bytes past its end as",
     f"{CAST}; r0 = *(u32 *)(r1 +0); exit": r"context\+0 as the kernel has it is",
     f"r3 = *(u32 *)(r1 +4); r1 = r3; {CAST}; r0 = *(u32 *)(r1 +8); exit": "around the packet, 8 bytes past the end",
 }
@@ -90,7 +95,8 @@ def cases() -> list[Case]:
 
 
 def case(name: str, asm: str) -> Case:
-    return make_case({"name": name, "asm": asm, "maps": [ARRAY] if "map[m]" in asm else []})
+    maps = [row for row in (ARRAY, RING) if f"[{row['name']}]" in asm]
+    return make_case({"name": name, "asm": asm, "maps": maps})
 
 
 def answer(case: Case, engine: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from xdpsim.bits import mask
 from xdpsim.engines.protocol import LoadedProgram
 from xdpsim.engines.resolve import place_of
 from xdpsim.errors import Unsupported
+from xdpsim.helpers.heap import Heap
 from xdpsim.helpers.kern_ctx import KernelContext
 from xdpsim.helpers.kinds import Arg, Ret
 from xdpsim.helpers.machine import Machine
@@ -18,6 +19,7 @@ from xdpsim.helpers.rows import Helper
 from xdpsim.isa.insn import Insn
 from xdpsim.isa.rows import Family
 from xdpsim.maps.kernel_fields import map_field, map_member
+from xdpsim.memory.space import Region
 from xdpsim.memory.structs import RUN_STATE
 from xdpsim.verifier.facts import KERNEL, MAP_STRUCT, Facts
 
@@ -36,7 +38,9 @@ def kernel_read(machine: Machine, address: int, size: int, slot: int) -> int:
         at = address - piece.base
         return int.from_bytes(piece.view[at : at + size], "little")
     region = machine.space.region_at(address)
-    if region is not None and not region.valid:
+    if region is not None and region.valid:
+        return _leftover(machine, region, address, size, slot)
+    if region is not None:
         offset = address - region.start
         field = map_field(offset, size)
         if field is None:
@@ -52,6 +56,15 @@ def kernel_read(machine: Machine, address: int, size: int, slot: int) -> int:
     return 0
 
 
+def _leftover(machine: Machine, region: Region, address: int, size: int, slot: int) -> int:
+    """What lies in a region that does not let this program touch it: a ring's record that was submitted already."""
+    at = address - region.start
+    if at % region.stride + size > region.valid or address + size > region.end:
+        raise unknown(machine.running, slot, f"{machine.space.describe(address, size)} as the kernel has it")
+    at = address - region.block.address
+    return int.from_bytes(region.block.view[at : at + size], "little")
+
+
 def _name_of_gap(machine: Machine, address: int) -> str:
     """What Linux has at an address of emulated memory that programs cannot touch; empty for none."""
     missing = machine.part(KernelContext).missing_at(address)
@@ -62,7 +75,7 @@ def _name_of_gap(machine: Machine, address: int) -> str:
         return f"{machine.space.describe(address)} as the kernel has it"
     if frames.address <= address < frames.address + frames.size:
         return f"what lies around the packet, {machine.space.describe(address)}"
-    return ""
+    return "an object that was dropped" if machine.part(Heap).covers(address) else ""
 
 
 def unknown(program: LoadedProgram, slot: int, what: str) -> Unsupported:

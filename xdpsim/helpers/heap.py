@@ -47,6 +47,7 @@ class Heap:
         self._machine = machine
         self._objects: dict[int, HeapObject] = {}
         self._free: dict[int, list[tuple[Block, int]]] = {}
+        self._slabs: list[Block] = []
         self._types: dict[tuple[Btf, int], tuple[SpecialField, ...]] = {}
         self.release_container: Callable[[int], list[HeapObject]] = lambda address: []
         """Empties the list or tree whose head lies at an address; whoever knows containers sets it."""
@@ -72,6 +73,7 @@ class Heap:
         free = self._free.setdefault(size, [])
         if not free:
             block = Block(max(_SLAB_BYTES, size), "objects")
+            self._slabs.append(block)
             free += [(block, at) for at in range(block.size - block.size % size - size, -1, -size)]
         return free.pop()
 
@@ -82,6 +84,10 @@ class Heap:
             spec = MapSpec("object", "HASH", 4, btf.size_of(type_id), 1, btf=btf, value_type=type_id)
             found = self._types[btf, type_id] = special_fields(spec)
         return found
+
+    def covers(self, address: int) -> bool:
+        """Whether an address is in memory of objects, live or not."""
+        return any(slab.address <= address < slab.address + slab.size for slab in self._slabs)
 
     def at(self, address: int) -> HeapObject | None:
         """The object that starts at an address."""
