@@ -18,7 +18,7 @@ CAST = "r2 = 0; call kfunc bpf_rdonly_cast; r1 = r0; r0 = 7"
 QUEUE = "call kfunc bpf_cast_to_kern_ctx; r1 = *(u64 *)(r0 +32)"
 DEVICE = f"{QUEUE}; r1 = *(u64 *)(r1 +0)"
 DATA = "r2 = *(u32 *)(r1 +0); r3 = *(u32 *)(r1 +4); r4 = r2; r4 += 64; r0 = 1; if r4 > r3 goto out"
-ARRAY = {"name": "m", "type": "ARRAY", "key_size": 4, "value_size": 200, "max_entries": 3}
+ARRAY = {"name": "m", "type": "ARRAY", "key_size": 4, "value_size": 200, "max_entries": 1}
 RING = {"name": "r", "type": "RINGBUF", "key_size": 0, "value_size": 0, "max_entries": 4096}
 ASM = {
     "null": f"r1 = 0; {CAST}; r0 = *(u64 *)(r1 +0); exit",
