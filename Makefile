@@ -38,11 +38,13 @@ docs: $(VENV)/.dev ## write the generated reference pages and headers
 bench: $(VENV)/.dev ## ratios against the kernel and native C (needs root)
 	$(BIN)/python -m bench
 
-fuzz: $(VENV)/.dev ## the long runs: random and hostile programs, helper chains, damaged inputs (needs root)
+fuzz: $(VENV)/.dev ## the long runs: random and hostile programs, helper chains, damaged inputs, the verifier (needs root)
 	$(BIN)/python -m tests.support.long_run --programs 50000
 	$(BIN)/python -m tests.fuzz.chains --count 20000 --seed 1
 	$(BIN)/python -m tests.fuzz.programs --count 10000 --seed 1
 	$(BIN)/python -m tests.fuzz.inputs --count 100000 --seed 1
+	$(BIN)/python -m tests.fuzz.verifier --count 200000 --seed 1
+	$(BIN)/python -m tests.fuzz.soundness --count 20000 --seed 1
 
 record-goldens: $(VENV)/.dev ## ask Linux 6.18 (the running one, as root) again, or with LINUX=6.1 or 6.12 one under qemu
 ifdef LINUX
